@@ -1,0 +1,114 @@
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/sh
+
+VENV ?= .venv
+PORT ?= 8000
+# Where wheel-test leaves the sdist and the wheel that passed; nowhere by default.
+DIST ?=
+# More arguments for pytest: make test ARGS="-k throttling"
+ARGS ?=
+# The first interpreter that runs and is new enough: a pyenv shim may exist and still not run.
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$python"; break; }; done)
+RUN := $(VENV)/bin/python
+
+.PHONY: help
+help: ## list what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: $(VENV)/.stamp-demo ## a small site on the built-in emulator, on PORT (8000)
+	$(RUN) manage.py demo $(PORT)
+
+.PHONY: test
+test: $(VENV)/.stamp-test ## the whole suite; names what it skipped and why
+	$(RUN) -m pytest $(ARGS)
+
+.PHONY: lint
+lint: $(VENV)/.stamp-lint ## ruff, formatting
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+.PHONY: format
+format: $(VENV)/.stamp-lint ## mend what ruff can mend
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+.PHONY: types
+types: $(VENV)/.stamp-types ## mypy, strict
+	$(RUN) -m mypy
+
+.PHONY: services
+services: $(VENV)/.stamp-test $(VENV)/.stamp-services ## the tests that want a real PostgreSQL, MariaDB, Redis or Memcached
+	@$(RUN) -c "import MySQLdb" 2>/dev/null || $(RUN) -m pip install --quiet --group mariadb || \
+		echo "MariaDB is left out: mysqlclient can't be built without its client library."
+	$(RUN) -m pytest tests/services $(ARGS)
+
+.PHONY: browser
+browser: $(VENV)/.stamp-test $(VENV)/.stamp-browser ## the tests that drive a headless Chromium
+	$(RUN) -m pytest tests/browser $(ARGS)
+
+.PHONY: contract
+contract: $(VENV)/.stamp-test .cache/node_modules ## the emulator against moto's server and cognito-local (needs npm)
+	$(RUN) -m pytest tests/contract $(ARGS)
+
+.cache/node_modules:
+	npm install --loglevel=error --ignore-scripts --no-audit --no-fund --prefix .cache cognito-local@5.3.0 || \
+		{ echo "cognito-local is left out: npm can't install it."; test -z "$$CI"; }
+
+.PHONY: wheel-test
+wheel-test: $(VENV)/.stamp-test ## the suite against the installed wheel, from a folder without the checkout
+	@set -eu; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; mkdir -p "$$folder/suite" $(DIST); \
+	$(RUN) -m build --outdir "$$folder/dist" . >/dev/null; \
+	$(RUN) -m venv --without-pip "$$folder/venv"; \
+	$(RUN) -m pip --python "$$folder/venv" install --quiet --disable-pip-version-check \
+		"$$folder"/dist/*.whl --group test; \
+	git ls-files -z -- . ':!cognito_reset' | tar --null -T - -cf - | tar -xf - -C "$$folder/suite"; \
+	cd "$$folder/suite"; COGNITO_RESET_INSTALLED_IN="$$folder/venv" "$$folder/venv/bin/python" -m pytest $(ARGS); \
+	test -z "$(DIST)" || cp -R "$$folder/dist/." "$(CURDIR)/$(DIST)/"
+
+.PHONY: coverage
+coverage: $(VENV)/.stamp-test ## the suite again, with the branches that it doesn't reach
+	$(RUN) -m coverage erase
+	$(RUN) -m coverage run -m pytest $(ARGS)
+	$(RUN) -m coverage combine --quiet
+	$(RUN) -m coverage report
+
+.PHONY: tox
+tox: $(VENV)/.stamp-tox ## the suite on every Python and Django that is here
+	$(RUN) -m tox run $(ARGS)
+
+.PHONY: mutants
+mutants: $(VENV)/.stamp-test ## mutation testing of the rooms that keep attackers out (an hour)
+	$(RUN) -m pip install --quiet --disable-pip-version-check "mutmut>=3"
+	$(VENV)/bin/mutmut run
+	$(VENV)/bin/mutmut results
+
+.PHONY: thorough
+thorough: export COGNITO_RESET_TIMING_SAMPLES = 300
+thorough: export RACE_ROUNDS = 20
+thorough: lint types test services browser contract wheel-test tox mutants ## everything, what takes long included
+
+.PHONY: messages
+messages: $(VENV)/.stamp-test ## collect the texts to translate (needs gettext)
+	cd cognito_reset && ../$(RUN) -m django makemessages --all --no-location --ignore "testing/*"
+
+.PHONY: compilemessages
+compilemessages: $(VENV)/.stamp-test ## compile the translations (needs gettext)
+	cd cognito_reset && ../$(RUN) -m django compilemessages
+
+# A virtual environment that is already there is used as it is, never made anew.
+$(RUN):
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# pip reads dependency groups since 25.1.
+$(VENV)/.stamp-pip: | $(RUN)
+	$(RUN) -m pip install --quiet --disable-pip-version-check --upgrade "pip>=25.1"
+	@touch $@
+
+# An editable install warns about folders beside the package; there are none that matter.
+$(VENV)/.stamp-%: setup.cfg pyproject.toml $(VENV)/.stamp-pip
+	PYTHONWARNINGS=ignore $(RUN) -m pip install --quiet --disable-pip-version-check --editable . --group $*
+	@touch $@

@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.core.checks import Tags, register
+from django.utils.translation import gettext_lazy as _
+
+
+class CognitoResetConfig(AppConfig):
+    name = "cognito_reset"
+    verbose_name = _("Password resets")
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from cognito_reset import receivers
+        from cognito_reset.checks import check_deployment, check_settings
+
+        register(check_settings)
+        register(check_deployment, Tags.security, deploy=True)
+        receivers.connect()

@@ -1,0 +1,32 @@
+"""The emulator as a server of its own: ``python -m cognito_reset.testing --port 9229``."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+
+from cognito_reset.testing.emulator import Emulator
+from cognito_reset.testing.server import serve
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m cognito_reset.testing",
+        description="An emulator of Amazon Cognito user pools for tests and demonstrations.",
+    )
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=9229)
+    chosen = parser.parse_args(arguments)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    with serve(Emulator(), chosen.host, chosen.port) as server:
+        sys.stdout.write(f"{server.url}\n")
+        sys.stdout.flush()
+        stop.wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""One message on its way: the pool's custom message trigger, then the outbox."""
+
+from __future__ import annotations
+
+from cognito_reset.testing.messages import (
+    MEDIUMS,
+    PLACEHOLDER,
+    USERNAME_PLACEHOLDER,
+    Message,
+    delivery_details,
+    template,
+)
+from cognito_reset.testing.pools import Pool
+from cognito_reset.testing.state import State
+from cognito_reset.testing.users import User
+
+# No document names the source of AdminResetUserPassword: only ClientMetadata tells it apart.
+_SOURCES = {
+    "forgot_password": "CustomMessage_ForgotPassword",
+    "admin_reset_password": "CustomMessage_ForgotPassword",
+    "sign_up": "CustomMessage_SignUp",
+    "resend_code": "CustomMessage_ResendCode",
+    "invitation": "CustomMessage_AdminCreateUser",
+}
+
+
+def send(
+    state: State,
+    pool: Pool,
+    user: User,
+    kind: str,
+    attribute: str,
+    code: str,
+    *,
+    client_id: str | None = None,
+    metadata: dict[str, str] | None = None,
+) -> dict[str, str]:
+    """
+    Put a message into the outbox and answer its CodeDeliveryDetails.
+
+    A custom message without its placeholders isn't used: the pool's own goes out then.
+    """
+    medium = MEDIUMS[attribute]
+    invitation = kind == "invitation"
+    subject, body = template(kind, medium, pool.settings)
+    event = state.event(
+        pool,
+        user,
+        user.username,
+        _SOURCES[kind],
+        client_id=client_id,
+        metadata=metadata,
+        request={
+            "codeParameter": PLACEHOLDER,
+            "linkParameter": "{##Click Here##}",
+            "usernameParameter": USERNAME_PLACEHOLDER if invitation else None,
+        },
+        response={"smsMessage": None, "emailMessage": None, "emailSubject": None},
+    )
+    response = state.call_hook(pool, "CustomMessage", event)
+    if response is not None:
+        custom = response.get("emailMessage" if medium == "EMAIL" else "smsMessage") or ""
+        if PLACEHOLDER in custom and (not invitation or USERNAME_PLACEHOLDER in custom):
+            body = custom
+            subject = response.get("emailSubject") or subject
+    state.outbox.append(
+        Message(
+            username=user.username,
+            kind=kind,
+            medium=medium,
+            destination=user.attributes[attribute],
+            code=code,
+            sent_at=state.now(),
+            subject=subject if medium == "EMAIL" else "",
+            body=body.replace(PLACEHOLDER, code).replace(USERNAME_PLACEHOLDER, user.username),
+        )
+    )
+    return delivery_details(attribute, user.attributes[attribute])

@@ -1,0 +1,90 @@
+"""ListUsers and AdminGetUser."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+from cognito_reset.testing.errors import invalid_parameter
+from cognito_reset.testing.state import State
+from cognito_reset.testing.users import User
+
+Request = dict[str, Any]
+
+_FILTER: Final = re.compile(r'\s*([\w:]+)\s*(\^?=)\s*"((?:[^"\\]|\\.)*)"\s*', re.DOTALL)
+_CASE_SENSITIVE: Final = ("username", "status")
+_SEARCHABLE: Final[dict[str, Callable[[User], str]]] = {
+    "username": lambda user: user.username,
+    "sub": lambda user: user.sub,
+    "cognito:user_status": lambda user: user.status,
+    "status": lambda user: "Enabled" if user.enabled else "Disabled",
+    **{
+        name: lambda user, name=name: user.attributes.get(name, "")  # type: ignore[misc]
+        for name in (
+            "email",
+            "phone_number",
+            "name",
+            "given_name",
+            "family_name",
+            "preferred_username",
+        )
+    },
+}
+
+
+def list_users(state: State, request: Request) -> dict[str, Any]:
+    """In the order of creation; a token counts the users seen."""
+    pool = state.pool(request["UserPoolId"])
+    fits = _filter(request.get("Filter", ""))
+    users = [user for user in pool.users.values() if fits(user)]
+    token = request.get("PaginationToken", "")
+    if token and not re.fullmatch(r"after-\d+", token):
+        raise invalid_parameter("Invalid pagination token.")
+    if state.options.list_starts_with_empty_page and not token:
+        return {"Users": [], "PaginationToken": "after-0"}
+    start = int(token.removeprefix("after-") or 0)
+    end = start + (request.get("Limit") or 60)
+    page = [_shown(user, request.get("AttributesToGet")) for user in users[start:end]]
+    return {"Users": page, **({"PaginationToken": f"after-{end}"} if end < len(users) else {})}
+
+
+def admin_get_user(state: State, request: Request) -> dict[str, Any]:
+    user = state.pool(request["UserPoolId"]).user(request["Username"])
+    view = user.summary()
+    view["UserAttributes"] = view.pop("Attributes")
+    if user.mfa:
+        view["UserMFASettingList"] = user.mfa
+    if user.preferred_mfa:
+        view["PreferredMfaSetting"] = user.preferred_mfa
+    return view
+
+
+def _filter(text: str) -> Callable[[User], bool]:
+    if not text:
+        return lambda user: True
+    found = _FILTER.fullmatch(text)
+    if found is None:
+        raise invalid_parameter("Error while parsing filter.")
+    attribute, kind, value = found[1], found[2], re.sub(r"\\(.)", r"\1", found[3], flags=re.DOTALL)
+    if attribute not in _SEARCHABLE:
+        raise invalid_parameter(f"Invalid search attribute: {attribute}")
+    of = _SEARCHABLE[attribute]
+    fold: Callable[[str], str] = str if attribute in _CASE_SENSITIVE else str.lower
+    value = fold(value)
+    if kind == "=":
+        return lambda user: fold(of(user)) == value
+    return lambda user: bool(of(user)) and fold(of(user)).startswith(value)
+
+
+def _shown(user: User, wanted: list[str] | None) -> dict[str, Any]:
+    view = user.summary()
+    if wanted is not None:
+        attributes = {item["Name"]: item for item in view["Attributes"]}
+        if not all(name in attributes for name in wanted):
+            raise invalid_parameter("One or more requested attributes do not exist.")
+        view["Attributes"] = [attributes[name] for name in wanted]
+    return view
+
+
+OPERATIONS: Final = {"ListUsers": list_users, "AdminGetUser": admin_get_user}

@@ -1,0 +1,202 @@
+"""The Emulator: Amazon Cognito user pools as a Python object."""
+
+from __future__ import annotations
+
+import copy
+import json
+import threading
+from collections import defaultdict, deque
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from cognito_reset.testing import accounts, administration, directory, recovery, sign_in, wire
+from cognito_reset.testing.errors import CognitoError
+from cognito_reset.testing.faults import Error, Fault
+from cognito_reset.testing.messages import Message
+from cognito_reset.testing.mount import EVENT, Mount
+from cognito_reset.testing.options import Options
+from cognito_reset.testing.pools import Hook
+from cognito_reset.testing.state import State
+from cognito_reset.testing.validation import checked, is_signed
+
+OPERATIONS: Final[dict[str, Callable[[State, dict[str, Any]], dict[str, Any]]]] = {
+    **accounts.OPERATIONS,
+    **administration.OPERATIONS,
+    **directory.OPERATIONS,
+    **recovery.OPERATIONS,
+    **sign_in.OPERATIONS,
+}
+HOOKS: Final = ("CustomMessage", "PostConfirmation", "UserMigration")
+
+
+class Emulator:
+    """
+    Amazon Cognito user pools, as far as a password reset and what stands around it goes.
+
+    Pools, clients and users are made through the same operations as on AWS, by ``handle()``, by a
+    boto3 client on which it is mounted, or over HTTP (``serve()``). It is safe to use from many
+    threads, and everything is gone with it.
+
+    ``seed`` makes ids, secrets and codes the same each time; ``now`` and ``new_code`` replace the
+    clock and the maker of codes.
+    """
+
+    def __init__(
+        self,
+        *,
+        region: str = "us-east-1",
+        options: Options | None = None,
+        seed: int | None = None,
+        now: Callable[[], datetime] | None = None,
+        new_code: Callable[[], str] | None = None,
+    ) -> None:
+        self._state = State(
+            region=region, options=options or Options(), seed=seed, now=now, new_code=new_code
+        )
+        self._calls: list[tuple[str, Any]] = []
+        self._faults: defaultdict[str, deque[Fault]] = defaultdict(deque)
+        self._closed = threading.Event()
+        self._mount_id = f"cognito_reset.testing.{id(self)}"
+
+    # What a test or a site does with it.
+
+    def handle(self, operation: str, body: Any) -> tuple[int, dict[str, Any]]:
+        """
+        Do an operation: the HTTP status, and the result or ``{"__type", "message"}``.
+
+        A queued fault that only a transport can carry is a ``RuntimeError`` here.
+        """
+        status, answer, fault = self._perform(operation, body, authorized=True)
+        if fault is not None:
+            raise RuntimeError(f"{fault} needs a mounted client or the HTTP server.")
+        return status, answer
+
+    def mount(self, client: Any) -> None:
+        """Answer all requests of this boto3 client from now on, in place of the network."""
+        client.meta.events.register(EVENT, Mount(self, client), unique_id=self._mount_id)
+
+    def unmount(self, client: Any) -> None:
+        """Give the client its network back."""
+        client.meta.events.unregister(EVENT, unique_id=self._mount_id)
+
+    @property
+    def options(self) -> Options:
+        """The behaviours that Amazon doesn't document; assign to its attributes at any time."""
+        return self._state.options
+
+    @property
+    def outbox(self) -> list[Message]:
+        """What was sent, newest first."""
+        with self._state.lock:
+            return self._state.outbox[::-1]
+
+    @property
+    def calls(self) -> list[tuple[str, Any]]:
+        """What reached the service, in order: operation and body as they came."""
+        return self._calls
+
+    def set_hook(self, pool_id: str, trigger: str, hook: Hook | None) -> None:
+        """
+        Be a pool's Lambda trigger: CustomMessage, PostConfirmation or UserMigration.
+
+        The hook gets the event and answers it with its ``response`` filled in. What it raises is
+        UserLambdaValidationException, ``TimeoutError`` UnexpectedLambdaException, an answer without
+        a response InvalidLambdaResponseException. ``None`` takes the hook away.
+        """
+        if trigger not in HOOKS:
+            raise ValueError(f"trigger is one of {HOOKS}")
+        with self._state.lock:
+            hooks = self._state.pool(pool_id).hooks
+            hooks.pop(trigger, None)
+            if hook is not None:
+                hooks[trigger] = hook
+
+    def fail_next(
+        self, operation: str, fault: Fault | str, *, message: str = "", times: int = 1
+    ) -> None:
+        """Let the next calls of an operation fail: with an error of this name, or with a fault."""
+        if isinstance(fault, str):
+            fault = Error(fault, message)
+        with self._state.lock:
+            self._faults[operation].extend([fault] * times)
+
+    def queued_faults(self, operation: str) -> list[Fault]:
+        """The faults that no call has met yet."""
+        with self._state.lock:
+            return list(self._faults[operation])
+
+    def add_federated_user(self, pool_id: str, username: str, *, email: str = "") -> None:
+        """A user from an identity provider, in EXTERNAL_PROVIDER: no operation makes one."""
+        with self._state.lock:
+            pool = self._state.pool(pool_id)
+            user = self._state.add_user(pool, username, "EXTERNAL_PROVIDER")
+            if email:
+                user.attributes |= {"email": email, "email_verified": "true"}
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock on."""
+        with self._state.lock:
+            self._state.offset += timedelta(seconds=seconds)
+
+    def close(self) -> None:
+        """End the waiting of every fault that is being played."""
+        self._closed.set()
+
+    # What its mounts need.
+
+    def exchange(self, headers: Mapping[str, str], raw: bytes) -> tuple[wire.Answer, Fault | None]:
+        """One request, its headers' names in lower case: the answer, and what befalls it."""
+        fault = None
+        try:
+            operation = wire.operation_of(headers.get("x-amz-target", ""))
+            status, body, fault = self._perform(
+                operation, wire.parsed(raw), authorized="authorization" in headers
+            )
+        except CognitoError as error:
+            status, body = error.status, error.body
+        answer = wire.answer(status, body)
+        return (answer, None) if fault is None else (fault.spoiled(answer), fault)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait as a fault asks, or until ``close()``: then it answers True."""
+        return self._closed.wait(seconds)
+
+    def _perform(
+        self, operation: str, body: Any, *, authorized: bool
+    ) -> tuple[int, dict[str, Any], Fault | None]:
+        with self._state.lock:
+            queue = self._faults[operation]
+            fault = queue.popleft() if queue else None
+            if fault is None or fault.arrives:
+                self._calls.append((operation, copy.deepcopy(body)))
+        status = 200
+        answer: dict[str, Any] = {}
+        if fault is None or fault.processed:
+            status, answer = self._result(operation, body, authorized=authorized)
+        if isinstance(fault, Error):
+            return self._status(fault), fault.body, None
+        return status, answer, fault
+
+    def _result(self, operation: str, body: Any, *, authorized: bool) -> tuple[int, dict[str, Any]]:
+        try:
+            if operation not in OPERATIONS:
+                raise CognitoError("UnknownOperationException", "")
+            if not authorized and is_signed(operation):
+                raise CognitoError(
+                    "MissingAuthenticationTokenException", "Missing Authentication Token"
+                )
+            request = checked(operation, body)
+            with self._state.lock:
+                result = OPERATIONS[operation](self._state, request)
+                # A result shares nothing with the state that others may change meanwhile.
+                return 200, json.loads(json.dumps(result))
+        except CognitoError as error:
+            return error.status, error.body
+
+    def _status(self, fault: Error) -> int:
+        if fault.status is not None:
+            return fault.status
+        if fault.code == "TooManyRequestsException":
+            return self.options.too_many_requests_status
+        return 500 if fault.code in ("InternalErrorException", "InternalServerException") else 400

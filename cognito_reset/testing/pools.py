@@ -1,0 +1,256 @@
+"""User pools, their clients and what both say about passwords, names and recovery."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import ipaddress
+import random
+import string
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from cognito_reset.testing.errors import (
+    NO_USER,
+    CognitoError,
+    invalid_parameter,
+    not_authorized,
+)
+from cognito_reset.testing.messages import MEDIUMS
+from cognito_reset.testing.users import User
+
+#: A trigger: takes a Lambda's event, answers the event with its response filled in.
+Hook = Callable[[dict[str, Any]], dict[str, Any] | None]
+
+SYMBOLS: Final = "^$*.[]{}()?\"!@#%&/\\,><':;|_~`=+-"
+DEFAULT_POLICY: Final = {
+    "MinimumLength": 8,
+    "RequireUppercase": True,
+    "RequireLowercase": True,
+    "RequireNumbers": True,
+    "RequireSymbols": True,
+    "TemporaryPasswordValidityDays": 7,
+}
+DEFAULT_FLOWS: Final = ["ALLOW_CUSTOM_AUTH", "ALLOW_REFRESH_TOKEN_AUTH", "ALLOW_USER_SRP_AUTH"]
+
+
+@dataclass
+class Secret:
+    """One of a client's secrets: it may have two while one replaces the other."""
+
+    id: str
+    value: str = field(repr=False)
+    created: datetime
+
+
+@dataclass
+class Client:
+    """An app client. ``settings`` holds the members of its request that Cognito keeps."""
+
+    id: str
+    pool_id: str
+    settings: dict[str, Any]
+    created: datetime
+    modified: datetime
+    secrets: list[Secret] = field(default_factory=list)
+
+    @property
+    def hides_users(self) -> bool:
+        return bool(self.settings.get("PreventUserExistenceErrors") == "ENABLED")
+
+    def allows(self, flow: str) -> bool:
+        flows = self.settings.get("ExplicitAuthFlows") or DEFAULT_FLOWS
+        return flow in flows or f"ALLOW_{flow}" in flows
+
+    def check_secret_hash(self, given: str | None, *usernames: str) -> None:
+        """The hash is made over exactly what the request calls the user."""
+        if given is None:
+            if self.secrets:
+                raise not_authorized(
+                    f"Client {self.id} is configured with secret but SECRET_HASH was not received"
+                )
+            return
+        for secret in self.secrets:
+            for username in usernames:
+                digest = hmac.digest(
+                    secret.value.encode(),
+                    f"{username}{self.id}".encode("utf-8", "surrogatepass"),
+                    hashlib.sha256,
+                )
+                if hmac.compare_digest(
+                    base64.b64encode(digest), given.encode("utf-8", "surrogatepass")
+                ):
+                    return
+        raise not_authorized(f"Unable to verify secret hash for client {self.id}")
+
+    def check_context(self, request: dict[str, Any]) -> None:
+        """An address is looked at by a client with a secret that propagates it, ignored by others."""
+        address = request.get("UserContextData", {}).get("IpAddress")
+        wanted = self.settings.get("EnablePropagateAdditionalUserContextData") and self.secrets
+        if address is None or not wanted:
+            return
+        try:
+            ipaddress.ip_address(address)
+        except ValueError:
+            raise invalid_parameter("Invalid IP address format.") from None
+
+
+@dataclass
+class Pool:
+    """A user pool. ``settings`` holds the members of its request that Cognito keeps."""
+
+    id: str
+    settings: dict[str, Any]
+    created: datetime
+    modified: datetime
+    users: dict[str, User] = field(default_factory=dict)
+    clients: dict[str, Client] = field(default_factory=dict)
+    hooks: dict[str, Hook] = field(default_factory=dict)
+
+    @property
+    def username_attributes(self) -> list[str]:
+        return list(self.settings.get("UsernameAttributes", []))
+
+    @property
+    def alias_attributes(self) -> list[str]:
+        return list(self.settings.get("AliasAttributes", []))
+
+    @property
+    def auto_verified(self) -> list[str]:
+        return list(self.settings.get("AutoVerifiedAttributes", []))
+
+    def fold(self, name: str) -> str:
+        """Two names with one fold are one user's: where case doesn't count, but for its case."""
+        configuration = self.settings.get("UsernameConfiguration", {"CaseSensitive": True})
+        return name if configuration["CaseSensitive"] else name.lower()
+
+    def find(self, name: str) -> User | None:
+        """The user with this username, sub or alias."""
+        if name in self.users:
+            return self.users[name]
+        wanted = self.fold(name)
+        for user in self.users.values():
+            if wanted == self.fold(user.username) or name == user.sub:
+                return user
+        for attribute in (*self.username_attributes, *self.alias_attributes):
+            for user in self.users.values():
+                if self.alias(user, attribute) == wanted:
+                    return user
+        return None
+
+    def alias(self, user: User, attribute: str) -> str:
+        """What the user signs in with by an attribute that is one for it: verified contacts only."""
+        value = self.fold(user.attributes.get(attribute, ""))
+        free = attribute in ("preferred_username", *self.username_attributes)
+        return value if free or user.has_verified(attribute) else ""
+
+    def claim_aliases(self, user: User, *, force: bool) -> None:
+        """An alias is one user's. By force this user gets it, and it is unverified elsewhere."""
+        for attribute in (*self.username_attributes, *self.alias_attributes):
+            wanted = self.alias(user, attribute)
+            for other in self.users.values():
+                if other is user or not wanted or self.alias(other, attribute) != wanted:
+                    continue
+                contact = attribute in self.alias_attributes and attribute in MEDIUMS
+                if not (force and contact):
+                    raise CognitoError(
+                        "AliasExistsException", f"An account with the {attribute} already exists."
+                    )
+                other.attributes[f"{attribute}_verified"] = "false"
+
+    def user(self, name: str) -> User:
+        user = self.find(name)
+        if user is None:
+            raise CognitoError("UserNotFoundException", NO_USER)
+        return user
+
+    @property
+    def recovery_mechanisms(self) -> list[str]:
+        """The attributes that may recover an account, best first; none where only staff may."""
+        setting = self.settings.get("AccountRecoverySetting", {})
+        mechanisms = setting.get("RecoveryMechanisms")
+        if not mechanisms:
+            return ["phone_number", "email"]
+        names = [option["Name"] for option in sorted(mechanisms, key=lambda o: o["Priority"])]
+        return [name.removeprefix("verified_") for name in names if name != "admin_only"]
+
+    def recovery_attribute(self, user: User) -> str | None:
+        """Where a code for this user goes: never to what serves as the second factor."""
+        for attribute in self.recovery_mechanisms:
+            if user.has_verified(attribute) and attribute != user.mfa_attribute:
+                return attribute
+        return None
+
+    @property
+    def policy(self) -> dict[str, Any]:
+        policy = self.settings.get("Policies", {}).get("PasswordPolicy")
+        if policy is None:
+            return dict(DEFAULT_POLICY)
+        return {"MinimumLength": 8, "TemporaryPasswordValidityDays": 7, **policy}
+
+    def check_password(
+        self, password: str, *, refusal: str = "Password does not conform to policy"
+    ) -> None:
+        """Refuse what doesn't meet the pool's policy, for the first reason found."""
+        policy = self.policy
+        if len(password) < policy["MinimumLength"]:
+            reason = "Password not long enough"
+        else:
+            kinds = {
+                "RequireLowercase": ("lowercase", string.ascii_lowercase),
+                "RequireUppercase": ("uppercase", string.ascii_uppercase),
+                "RequireNumbers": ("numeric", string.digits),
+                "RequireSymbols": ("symbol", SYMBOLS),
+            }
+            # A space counts as a symbol where it is neither first nor last.
+            letters = password.replace(" ", "") + ("-" if " " in password.strip(" ") else "")
+            missing = [
+                name
+                for flag, (name, members) in kinds.items()
+                if policy.get(flag) and not set(letters) & set(members)
+            ]
+            if not missing:
+                return
+            reason = f"Password must have {missing[0]} characters"
+        raise CognitoError("InvalidPasswordException", f"{refusal}: {reason}")
+
+    def check_history(self, user: User, password: str) -> None:
+        """Refuse one of the user's last passwords, as many as the policy remembers."""
+        size = self.policy.get("PasswordHistorySize", 0)
+        if size and password in user.passwords[-size:]:
+            raise CognitoError(
+                "PasswordHistoryPolicyViolationException", "Password has previously been used"
+            )
+
+    def new_password(self, rng: random.Random) -> str:
+        """A temporary password that meets any policy."""
+        kinds = (string.ascii_lowercase, string.ascii_uppercase, string.digits, "!@#%&*")
+        length = max(8, self.policy["MinimumLength"])
+        return "".join(rng.choice(kinds[n % len(kinds)]) for n in range(length))
+
+    def temporary_password_expired(self, user: User, now: datetime) -> bool:
+        days = self.policy.get("TemporaryPasswordValidityDays") or 7
+        return user.password_set_at is not None and now >= user.password_set_at + timedelta(
+            days=days
+        )
+
+    def check_username(self, name: str) -> None:
+        """In a pool whose users sign in by contact a new name is one; where it's an alias, not."""
+        forms = {"email": "@" in name, "phone_number": name.startswith("+") and name[1:].isdigit()}
+        names = {"email": ("an", "email"), "phone_number": ("a", "phone number")}
+        wanted = self.username_attributes
+        if wanted and not any(forms[attribute] for attribute in wanted):
+            what = " or ".join(" ".join(names[attribute]) for attribute in sorted(wanted))
+            raise invalid_parameter(
+                f"Username should be {'either ' if len(wanted) == 2 else ''}{what}."
+            )
+        for attribute in self.alias_attributes:
+            if forms.get(attribute):
+                what = names[attribute][1]
+                raise invalid_parameter(
+                    f"Username cannot be of {what} format, "
+                    f"since user pool is configured for {what} alias."
+                )

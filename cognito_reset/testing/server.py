@@ -1,0 +1,205 @@
+"""The emulator behind HTTP, with the seam for what no operation of Cognito's can do."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import select
+import socket
+import struct
+import sys
+import threading
+import time
+from dataclasses import asdict
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Final
+
+from cognito_reset.testing import wire
+from cognito_reset.testing.emulator import Emulator
+from cognito_reset.testing.errors import CognitoError
+from cognito_reset.testing.faults import KINDS, Fault, Reset, Timeout, Trickle, Truncated
+from cognito_reset.testing.wire import Answer
+
+HANG_SECONDS: Final = 60.0
+
+
+class Server:
+    """An emulator that listens. It is a context manager, too."""
+
+    def __init__(self, emulator: Emulator, host: str, port: int) -> None:
+        self.emulator = emulator
+        self._http = _Server((host, port), _Handler)
+        self._http.emulator = emulator
+        self.port: int = self._http.server_address[1]
+        self.url = f"http://{host}:{self.port}"
+        # How long close() may take: the server looks that often whether it is to stop.
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop listening, and leave off every fault that is being played."""
+        self.emulator.close()
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join()
+        self._http.end_connections()
+
+
+def serve(emulator: Emulator, host: str = "127.0.0.1", port: int = 0) -> Server:
+    """Listen in threads; port 0 takes a free one."""
+    return Server(emulator, host, port)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+    emulator: Emulator
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._handlers: dict[socket.socket, threading.Thread] = {}
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        self._handlers[request] = threading.current_thread()
+        try:
+            super().finish_request(request, client_address)
+        finally:
+            del self._handlers[request]
+
+    def end_connections(self) -> None:
+        """Nothing more is read from anybody; what is being answered is answered."""
+        for connection, thread in list(self._handlers.items()):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RD)
+            thread.join(HANG_SECONDS)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that leaves is no error of the server's."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+    # Headers and body leave in one write each: without this the second waits for an ACK.
+    disable_nagle_algorithm = True
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing: a request line is no secret, but what is worth knowing is in ``calls``."""
+
+    def do_OPTIONS(self) -> None:
+        asked = self.headers.get("Access-Control-Request-Headers", "")
+        headers = {
+            **wire.CORS,
+            "Access-Control-Allow-Methods": "POST",
+            "Access-Control-Allow-Headers": asked,
+            "Access-Control-Max-Age": "172800",
+        }
+        self._send(Answer(200, headers, b""))
+
+    def do_GET(self) -> None:
+        if self.path == "/outbox":
+            self._send_json(200, [message.as_json() for message in self.server.emulator.outbox])
+        else:
+            self._send_json(404, {"error": "There is GET /outbox."})
+
+    def do_POST(self) -> None:
+        raw = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        if self.path.startswith("/emulator/"):
+            self._seam(self.path.removeprefix("/emulator/"), raw)
+            return
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        answer, fault = self.server.emulator.exchange(headers, raw)
+        if fault is None:
+            self._send(answer)
+        else:
+            self._play(fault, answer)
+
+    def _seam(self, action: str, raw: bytes) -> None:
+        emulator = self.server.emulator
+        result: dict[str, Any] = {}
+        try:
+            body = json.loads(raw or b"{}")
+            if action == "advance":
+                emulator.advance(**body)
+            elif action == "federated-user":
+                emulator.add_federated_user(**body)
+            elif action == "fail":
+                emulator.fail_next(**_fault_of(body))
+            elif action == "options":
+                emulator.options.update(body)
+                result = asdict(emulator.options)
+            else:
+                self._send_json(404, {"error": "advance, federated-user, fail, options"})
+                return
+        except CognitoError as error:
+            self._send_json(400, {"error": error.message})
+        except (TypeError, ValueError) as error:
+            self._send_json(400, {"error": str(error)})
+        else:
+            self._send_json(200, result)
+
+    def _play(self, fault: Fault, answer: Answer) -> None:
+        if isinstance(fault, Timeout):
+            self._hang(HANG_SECONDS if fault.seconds is None else fault.seconds)
+        elif isinstance(fault, Reset) or not fault.arrives:
+            self._reset()
+        elif isinstance(fault, Trickle):
+            self._trickle(fault, answer)
+        else:
+            self._send(answer)
+            self.close_connection = self.close_connection or isinstance(fault, Truncated)
+
+    def _hang(self, seconds: float) -> None:
+        """Until the client leaves: its end of the connection can be read then."""
+        self.close_connection = True
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not self.server.emulator.wait(0):
+            if select.select([self.connection], [], [], 0.05)[0]:
+                return
+
+    def _reset(self) -> None:
+        self.close_connection = True
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
+
+    def _trickle(self, fault: Trickle, answer: Answer) -> None:
+        self._send_head(answer)
+        end = time.monotonic() + fault.seconds
+        body = answer.body
+        while body and time.monotonic() < end and not self.server.emulator.wait(0):
+            self.wfile.write(body[:1])
+            body = body[1:]
+            self.server.emulator.wait(fault.interval)
+        self.wfile.write(body)
+
+    def _send_head(self, answer: Answer) -> None:
+        self.send_response(answer.status)
+        for name, value in {"Content-Length": str(len(answer.body)), **answer.headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def _send(self, answer: Answer) -> None:
+        self._send_head(answer)
+        self.wfile.write(answer.body)
+
+    def _send_json(self, status: int, body: Any) -> None:
+        headers = {"Content-Type": "application/json"}
+        self._send(Answer(status, headers, json.dumps(body).encode()))
+
+
+def _fault_of(body: dict[str, Any]) -> dict[str, Any]:
+    """A fault's class by its name, with its arguments; any other name is an error code."""
+    arguments = body.pop("arguments", {})
+    kind = KINDS.get(body.get("fault", ""))
+    if kind is not None:
+        body["fault"] = kind(**arguments)
+    return body

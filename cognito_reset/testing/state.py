@@ -1,0 +1,186 @@
+"""Everything that the emulated service remembers, its clock and its triggers."""
+
+from __future__ import annotations
+
+import random
+import string
+import threading
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cognito_reset.testing.errors import TOO_OFTEN, CognitoError, not_found
+from cognito_reset.testing.messages import Message
+from cognito_reset.testing.options import Options
+from cognito_reset.testing.pools import Client, Pool
+from cognito_reset.testing.users import Code, User
+
+HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Session:
+    """What stands behind a token or behind the session of an unfinished sign-in."""
+
+    kind: str
+    pool_id: str
+    client_id: str
+    sub: str
+    ends: datetime
+
+
+class State:
+    """
+    The pools and what was sent. Operations run one at a time, under ``lock``; triggers run outside
+    of it, so that a slow one holds up nobody else and one may call the service itself.
+    """
+
+    def __init__(
+        self,
+        *,
+        region: str,
+        options: Options,
+        seed: int | None,
+        now: Callable[[], datetime] | None,
+        new_code: Callable[[], str] | None,
+    ) -> None:
+        self.region = region
+        self.options = options
+        self.lock = threading.Lock()
+        self.pools: dict[str, Pool] = {}
+        self.sessions: dict[str, Session] = {}
+        self.revoked: set[str] = set()
+        self.outbox: list[Message] = []
+        self.offset = timedelta()
+        self.turns = 0
+        # Tests may want the same ids and codes each time; they protect nothing.
+        self.rng = random.SystemRandom() if seed is None else random.Random(seed)  # noqa: S311
+        self.new_code = new_code or (lambda: f"{self.rng.randrange(10**6):06d}")
+        self._now = now or (lambda: datetime.now(UTC))
+
+    def now(self) -> datetime:
+        return self._now() + self.offset
+
+    def pool(self, pool_id: str) -> Pool:
+        if pool_id not in self.pools:
+            raise not_found(f"User pool {pool_id}")
+        return self.pools[pool_id]
+
+    def client(self, client_id: str) -> tuple[Pool, Client]:
+        for pool in self.pools.values():
+            if client_id in pool.clients:
+                return pool, pool.clients[client_id]
+        raise not_found(f"User pool client {client_id}")
+
+    def pool_client(self, pool_id: str, client_id: str) -> Client:
+        pool = self.pool(pool_id)
+        if client_id not in pool.clients:
+            raise not_found(f"User pool client {client_id}")
+        return pool.clients[client_id]
+
+    def add_user(self, pool: Pool, username: str, status: str) -> User:
+        """
+        A user without a password or attributes. Where people sign in with a contact, the username
+        is the sub, but for who comes from an identity provider.
+        """
+        now = self.now()
+        sub = str(uuid.UUID(int=self.rng.getrandbits(128), version=4))
+        if pool.username_attributes and status != "EXTERNAL_PROVIDER":
+            username = sub
+        user = User(username, sub, status, now, now)
+        pool.users[user.username] = user
+        return user
+
+    def random(self, length: int, letters: str = string.ascii_letters + string.digits) -> str:
+        return "".join(self.rng.choices(letters, k=length))
+
+    def spend_attempt(self, user: User) -> None:
+        """Take one of the user's requests and confirms of this hour, which count together."""
+        now = self.now()
+        user.attempts = [attempt for attempt in user.attempts if attempt + HOUR > now]
+        if len(user.attempts) >= self.options.hourly_allowance:
+            raise CognitoError("LimitExceededException", TOO_OFTEN)
+        user.attempts.append(now)
+
+    def live(self, codes: Iterable[Code]) -> list[str]:
+        now = self.now()
+        return [code.value for code in codes if code.sent_at + HOUR > now]
+
+    def call_hook(self, pool: Pool, trigger: str, event: dict[str, Any]) -> dict[str, Any] | None:
+        """
+        The response of the pool's trigger, ``None`` without one.
+
+        What goes wrong in it is answered as for a Lambda function: with the function's own text.
+        """
+        hook = pool.hooks.get(trigger)
+        if hook is None:
+            return None
+        self.lock.release()
+        try:
+            answer = hook(event)
+        except TimeoutError:
+            raise CognitoError(
+                "UnexpectedLambdaException",
+                f"{trigger} invocation failed due to error Lambda timed out.",
+            ) from None
+        except Exception as error:
+            raise CognitoError(
+                "UserLambdaValidationException", f"{trigger} failed with error {error}."
+            ) from None
+        finally:
+            self.lock.acquire()
+        response = answer.get("response") if isinstance(answer, dict) else None
+        if not isinstance(response, dict):
+            raise CognitoError("InvalidLambdaResponseException", "Unrecognizable lambda output")
+        return response
+
+    def event(
+        self,
+        pool: Pool,
+        user: User | None,
+        username: str,
+        source: str,
+        *,
+        client_id: str | None,
+        metadata: dict[str, str] | None,
+        request: dict[str, Any] | None = None,
+        response: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """What a Lambda function is given."""
+        attributes = {}
+        if user is not None:
+            attributes = {"sub": user.sub, "cognito:user_status": user.status, **user.attributes}
+        told: dict[str, Any] = {"userAttributes": attributes, **(request or {})}
+        if metadata:
+            told["clientMetadata"] = dict(metadata)
+        return {
+            "version": "1",
+            "region": self.region,
+            "userPoolId": pool.id,
+            "userName": username,
+            "callerContext": {
+                "awsSdkVersion": "aws-sdk-unknown-unknown",
+                "clientId": client_id or "CLIENT_ID_NOT_APPLICABLE",
+            },
+            "triggerSource": source,
+            "request": told,
+            "response": response or {},
+        }
+
+    def open_session(
+        self, kind: str, pool: Pool, client_id: str, user: User, *, seconds: int, prefix: str = ""
+    ) -> str:
+        """A token, or the session of an unfinished sign-in, that works for so many seconds."""
+        token = prefix + self.random(64)
+        ends = self.now() + timedelta(seconds=seconds)
+        self.sessions[token] = Session(kind, pool.id, client_id, user.sub, ends)
+        return token
+
+    def end_sessions(self, user: User) -> None:
+        """A sign-out everywhere: nothing issued so far works any more."""
+        ended = {token for token, session in self.sessions.items() if session.sub == user.sub}
+        self.revoked |= ended
+        for token in ended:
+            del self.sessions[token]

@@ -1,0 +1,365 @@
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+
+from cognito_reset.testing import Options
+from tests.testing.world import NEW_PASSWORD, PASSWORD, World
+
+ENABLED = {"PreventUserExistenceErrors": "ENABLED"}
+WRONG = ("NotAuthorizedException", "Incorrect username or password.")
+
+
+def claims(token):
+    part = token.split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+
+
+def test_tokens():
+    """A sign-in gives tokens that say who it is, and that the service accepts."""
+    world = World()
+    world.add()
+    answer = world.sign_in()
+    assert answer["ChallengeParameters"] == {}
+    result = answer["AuthenticationResult"]
+    assert (result["ExpiresIn"], result["TokenType"]) == (3600, "Bearer")
+    sub = world.user()["Attributes"]["sub"]
+    access, identity = claims(result["AccessToken"]), claims(result["IdToken"])
+    assert (access["sub"], access["token_use"], access["username"]) == (sub, "access", "alice")
+    assert (identity["aud"], identity["email"]) == (world.client_id, "alice@example.com")
+    assert access["exp"] - access["iat"] == 3600
+    user = world.ok("GetUser", AccessToken=result["AccessToken"])
+    assert user["Username"] == "alice"
+    assert {"Name": "sub", "Value": sub} in user["UserAttributes"]
+
+
+@pytest.mark.parametrize("settings", [{}, ENABLED])
+def test_wrong_password(settings):
+    """A wrong password is told without details."""
+    world = World(client=settings)
+    world.add()
+    assert world.sign_in_error(password="Wrong-horse-1") == WRONG
+
+
+def test_missing_user():
+    """LEGACY tells that there is no such user, ENABLED doesn't."""
+    error = World().sign_in_error("nobody")
+    assert error == ("UserNotFoundException", "User does not exist.")
+    assert World(client=ENABLED).sign_in_error("nobody") == WRONG
+
+
+def test_disabled_user_enabled():
+    """ENABLED hides that a user is disabled."""
+    world = World(client=ENABLED)
+    world.add()
+    world.admin("AdminDisableUser", "alice")
+    assert world.sign_in_error() == WRONG
+
+
+@pytest.mark.parametrize(
+    ("settings", "choice", "code"),
+    [
+        ({}, "PasswordResetRequiredException", "PasswordResetRequiredException"),
+        ({}, "NotAuthorizedException", "PasswordResetRequiredException"),
+        (ENABLED, "PasswordResetRequiredException", "PasswordResetRequiredException"),
+        (ENABLED, "NotAuthorizedException", "NotAuthorizedException"),
+    ],
+)
+def test_reset_required(settings, choice, code):
+    """Whether ENABLED hides a reset that is due is an option's matter; LEGACY tells."""
+    world = World(client=settings, options=Options(reset_required_sign_in=choice))
+    world.add(status="RESET_REQUIRED")
+    assert world.sign_in_error()[0] == code
+
+
+def test_sign_in_needs_a_secret_hash():
+    """A client with a secret wants the hash here as well, even over an impossible name."""
+    world = World(client={"GenerateSecret": True})
+    world.add()
+    assert world.sign_in()
+    parameters = {"USERNAME": "\ud800", "PASSWORD": "\ud800", "SECRET_HASH": "\ud800"}
+    error = world.error(
+        "InitiateAuth",
+        ClientId=world.client_id,
+        AuthFlow="USER_PASSWORD_AUTH",
+        AuthParameters=parameters,
+    )
+    assert error[1] == f"Unable to verify secret hash for client {world.client_id}"
+
+
+@pytest.mark.parametrize("missing", ["USERNAME", "PASSWORD"])
+def test_missing_parameter(missing):
+    """What is needed and absent is named."""
+    world = World()
+    parameters = {"USERNAME": "alice", "PASSWORD": PASSWORD}
+    del parameters[missing]
+    error = world.error(
+        "InitiateAuth",
+        ClientId=world.client_id,
+        AuthFlow="USER_PASSWORD_AUTH",
+        AuthParameters=parameters,
+    )
+    assert error == ("InvalidParameterException", f"Missing required parameter {missing}")
+
+
+def test_flow_must_be_allowed():
+    """By default a client doesn't take passwords."""
+    world = World(client={"ExplicitAuthFlows": []})
+    world.add()
+    assert world.sign_in_error() == (
+        "InvalidParameterException",
+        "USER_PASSWORD_AUTH flow not enabled for this client",
+    )
+
+
+def test_flow_that_isnt_emulated():
+    """Where the client allows SRP, the emulator says that it has none."""
+    world = World(client={"ExplicitAuthFlows": ["ALLOW_USER_SRP_AUTH"]})
+    error = world.error("InitiateAuth", ClientId=world.client_id, AuthFlow="USER_SRP_AUTH")
+    assert error == (
+        "InvalidParameterException",
+        "The emulator has no USER_SRP_AUTH: it signs in by password only.",
+    )
+
+
+def test_admin_sign_in():
+    """The server-side flow is staff's operation alone."""
+    world = World()
+    world.add()
+    body = {
+        "ClientId": world.client_id,
+        "AuthFlow": "ADMIN_USER_PASSWORD_AUTH",
+        "AuthParameters": {"USERNAME": "alice", "PASSWORD": PASSWORD},
+    }
+    answer = world.ok("AdminInitiateAuth", UserPoolId=world.pool_id, **body)
+    assert answer["AuthenticationResult"]["AccessToken"]
+    assert world.error("InitiateAuth", **body)[0] == "InvalidParameterException"
+
+
+# Invited users.
+
+
+def respond(world, session, **more):
+    responses = {"USERNAME": "carol", "NEW_PASSWORD": NEW_PASSWORD, **more}
+    return {
+        "ClientId": world.client_id,
+        "ChallengeName": "NEW_PASSWORD_REQUIRED",
+        "Session": session,
+        "ChallengeResponses": responses,
+    }
+
+
+def invited():
+    world = World()
+    world.admin("AdminCreateUser", "carol", TemporaryPassword=PASSWORD)
+    return world, world.sign_in("carol")["Session"]
+
+
+def test_new_password_required():
+    """The invited user chooses a password and attributes, and is signed in."""
+    world, session = invited()
+    body = respond(world, session, **{"userAttributes.name": "Carol"})
+    answer = world.ok("RespondToAuthChallenge", **body)
+    assert answer["AuthenticationResult"]["AccessToken"]
+    assert world.user("carol")["UserStatus"] == "CONFIRMED"
+    assert world.user("carol")["Attributes"]["name"] == "Carol"
+    assert world.tokens("carol", NEW_PASSWORD)
+    assert world.error("RespondToAuthChallenge", **body)[1] == "Invalid session for the user."
+
+
+def test_new_password_must_meet_the_policy():
+    """A weak one leaves the challenge open."""
+    world, session = invited()
+    body = respond(world, session, NEW_PASSWORD="weak")
+    assert world.error("RespondToAuthChallenge", **body)[0] == "InvalidPasswordException"
+    world.ok("RespondToAuthChallenge", **respond(world, session))
+
+
+def test_challenge_ends_in_three_minutes():
+    """The session of a challenge is short."""
+    world, session = invited()
+    world.emulator.advance(180)
+    assert world.error("RespondToAuthChallenge", **respond(world, session)) == (
+        "NotAuthorizedException",
+        "Invalid session for the user, session is expired.",
+    )
+
+
+@pytest.mark.parametrize("username", ["alice", "nobody"])
+def test_challenge_of_another_user(username):
+    """A session is good for one user."""
+    world, session = invited()
+    world.add()
+    body = respond(world, session, USERNAME=username)
+    assert world.error("RespondToAuthChallenge", **body)[1] == "Invalid session for the user."
+
+
+def test_token_is_no_session():
+    """Nor is a token the session of a challenge."""
+    world, _ = invited()
+    world.add()
+    body = respond(world, world.tokens()["RefreshToken"], USERNAME="alice")
+    assert world.error("RespondToAuthChallenge", **body)[1] == "Invalid session for the user."
+
+
+def test_challenge_needs_a_secret_hash():
+    """A client with a secret wants the hash with the answer, too."""
+    world = World(client={"GenerateSecret": True})
+    world.admin("AdminCreateUser", "carol", TemporaryPassword=PASSWORD)
+    session = world.sign_in("carol")["Session"]
+    error = world.error("RespondToAuthChallenge", **respond(world, session))
+    assert error[1].endswith("SECRET_HASH was not received")
+    body = respond(world, session, SECRET_HASH=world.hash_of("carol"))
+    world.ok("RespondToAuthChallenge", **body)
+
+
+def test_other_challenges():
+    """There is one kind of challenge here."""
+    world, session = invited()
+    body = {**respond(world, session), "ChallengeName": "SMS_MFA"}
+    assert world.error("RespondToAuthChallenge", **body)[0] == "InvalidParameterException"
+
+
+# Tokens and their end.
+
+
+def refresh(world, token, **more):
+    return {
+        "ClientId": world.client_id,
+        "AuthFlow": "REFRESH_TOKEN_AUTH",
+        "AuthParameters": {"REFRESH_TOKEN": token, **more},
+    }
+
+
+def test_refresh():
+    """A refresh token gives new tokens, but no other refresh token."""
+    world = World()
+    world.add()
+    tokens = world.tokens()
+    answer = world.ok("InitiateAuth", **refresh(world, tokens["RefreshToken"]))
+    assert "RefreshToken" not in answer["AuthenticationResult"]
+    token = answer["AuthenticationResult"]["AccessToken"]
+    assert token != tokens["AccessToken"]
+    assert world.ok("GetUser", AccessToken=token)
+
+
+def test_refresh_with_a_secret():
+    """The hash is over the user's own name, whatever the sign-in was typed as."""
+    world = World(client={"GenerateSecret": True}, pool={"AliasAttributes": ["email"]})
+    world.add()
+    token = world.tokens("alice@example.com")["RefreshToken"]
+    for name in ("alice", world.user()["Attributes"]["sub"]):
+        body = refresh(world, token, SECRET_HASH=world.hash_of(name))
+        world.ok("InitiateAuth", **body)
+    body = refresh(world, token, SECRET_HASH=world.hash_of("alice@example.com"))
+    assert world.error("InitiateAuth", **body)[0] == "NotAuthorizedException"
+
+
+def test_refresh_by_another_client():
+    """A refresh token belongs to its client."""
+    world = World()
+    world.add()
+    token = world.tokens()["RefreshToken"]
+    world.client_id = world.make_client()["ClientId"]
+    error = world.error("InitiateAuth", **refresh(world, token))
+    assert error == ("NotAuthorizedException", "Invalid Refresh Token")
+
+
+def test_tokens_arent_mistaken():
+    """A token of another kind, and no token at all, are invalid."""
+    world = World()
+    world.add()
+    tokens = world.tokens()
+    invalid = ("NotAuthorizedException", "Invalid Access Token")
+    assert world.error("GetUser", AccessToken=tokens["IdToken"]) == invalid
+    assert world.error("GetUser", AccessToken="eyJ.eyJ.x") == invalid
+
+
+def test_tokens_expire():
+    """Each token lives as long as its client says."""
+    settings = {
+        "AccessTokenValidity": 5,
+        "TokenValidityUnits": {"AccessToken": "minutes"},
+        "RefreshTokenValidity": 2,
+    }
+    world = World(client=settings)
+    world.add()
+    tokens = world.tokens()
+    world.emulator.advance(299)
+    world.ok("GetUser", AccessToken=tokens["AccessToken"])
+    world.emulator.advance(1)
+    error = world.error("GetUser", AccessToken=tokens["AccessToken"])
+    assert error == ("NotAuthorizedException", "Access Token has expired")
+    world.emulator.advance(2 * 86400)
+    error = world.error("InitiateAuth", **refresh(world, tokens["RefreshToken"]))
+    assert error == ("NotAuthorizedException", "Refresh Token has expired")
+
+
+@pytest.mark.parametrize(
+    ("unit", "seconds"), [("seconds", 7), ("minutes", 420), ("hours", 25200), ("days", 604800)]
+)
+def test_units(unit, seconds):
+    """A client gives its times in units; an ID token has a time of its own."""
+    units = {"TokenValidityUnits": {"IdToken": unit}, "IdTokenValidity": 7}
+    world = World(client=units)
+    world.add()
+    tokens = world.tokens()
+    identity = claims(tokens["IdToken"])
+    assert identity["exp"] - identity["iat"] == seconds
+    assert tokens["ExpiresIn"] == 3600
+
+
+def ended(world, tokens):
+    """Whether access and refresh token are both revoked."""
+    access = world.error("GetUser", AccessToken=tokens["AccessToken"])
+    again = world.error("InitiateAuth", **refresh(world, tokens["RefreshToken"]))
+    return (access[1], again[1]) == (
+        "Access Token has been revoked",
+        "Refresh Token has been revoked",
+    )
+
+
+@pytest.mark.parametrize(
+    "operation", ["AdminUserGlobalSignOut", "AdminDisableUser", "AdminDeleteUser"]
+)
+def test_what_ends_tokens(operation):
+    """Staff can end all of a user's sessions, and nobody else's."""
+    world = World()
+    world.add()
+    world.add("bob")
+    tokens, others = world.tokens(), world.tokens("bob")
+    assert world.admin(operation, "alice") == {}
+    assert ended(world, tokens)
+    assert world.ok("GetUser", AccessToken=others["AccessToken"])
+
+
+def test_global_sign_out():
+    """Users end their own sessions by one of their tokens; a new sign-in works."""
+    world = World()
+    world.add()
+    first, second = world.tokens(), world.tokens()
+    world.ok("GlobalSignOut", AccessToken=first["AccessToken"])
+    assert ended(world, first)
+    assert ended(world, second)
+    assert world.tokens()
+
+
+def test_deleted_pool_ends_tokens():
+    """A pool takes its users' sessions along."""
+    world = World()
+    world.add()
+    token = world.tokens()["AccessToken"]
+    world.ok("DeleteUserPool", UserPoolId=world.pool_id)
+    assert world.error("GetUser", AccessToken=token)[1] == "Access Token has been revoked"
+
+
+def test_sessions_survive_a_reset():
+    """A new password alone ends nothing."""
+    world = World()
+    world.add()
+    tokens = world.tokens()
+    world.confirm(world.send_code())
+    world.ok("GetUser", AccessToken=tokens["AccessToken"])
+    world.ok("InitiateAuth", **refresh(world, tokens["RefreshToken"]))

@@ -1,0 +1,828 @@
+"""The service over real sockets: what goes over the wire, how often, and what counts as done."""
+
+from __future__ import annotations
+
+import gzip
+import inspect
+import ipaddress
+import json
+import logging
+import os
+import select
+import signal
+import socket
+import ssl
+import struct
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import botocore.endpoint
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from django.test import override_settings
+
+from cognito_reset import exceptions, service
+from cognito_reset.conf import conf
+from cognito_reset.exceptions import ResetError
+from cognito_reset.service import CognitoService, Delivery, get_service
+
+POOL = {"REGION": "eu-west-1", "USER_POOL_ID": "eu-west-1_Example01", "CLIENT_ID": "1example"}
+PASSWORD = "Correct-horse-1"
+JSON = "application/x-amz-json-1.1"
+DELIVERED = {
+    "CodeDeliveryDetails": {
+        "Destination": "a***@e***",
+        "DeliveryMedium": "EMAIL",
+        "AttributeName": "email",
+    }
+}
+USER = {"Username": "alice", "UserStatus": "CONFIRMED", "Enabled": True}
+RESULTS = {
+    "ForgotPassword": DELIVERED,
+    "ConfirmForgotPassword": {},
+    "AdminResetUserPassword": {},
+    "AdminUserGlobalSignOut": {},
+    "ListUsers": {"Users": [USER]},
+}
+CALLS: dict[str, Callable[[CognitoService], Any]] = {
+    "ForgotPassword": lambda made: made.request_code(username="alice"),
+    "ConfirmForgotPassword": lambda made: made.confirm(
+        username="alice", confirmation_code="123456", password=PASSWORD
+    ),
+    "AdminResetUserPassword": lambda made: made.admin_reset(username="alice"),
+    "AdminUserGlobalSignOut": lambda made: made.sign_out_everywhere(username="alice"),
+    "ListUsers": lambda made: made.find_user(username="alice"),
+}
+HAS_BEFORE_PARSE = "before-parse" in inspect.getsource(botocore.endpoint)
+# Those that a second request would do twice.
+ACTIONS = ["ForgotPassword", "ConfirmForgotPassword", "AdminResetUserPassword"]
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One request: it is written down, and then the test's answer plays."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: Server
+
+    def do_POST(self) -> None:
+        self.operation = self.headers["X-Amz-Target"].rpartition(".")[2]
+        self.body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.wire.requests.append(self.operation)
+        self.server.wire.arrived.set()
+        self.server.wire.answer(self)
+
+    def do_GET(self) -> None:
+        """Where a client follows a redirect as a browser does."""
+        self.server.wire.requests.append("GET")
+        self.reply(200, b"")
+
+    def reply(self, status: int, body: bytes, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in {"Content_Length": str(len(body)), **headers}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: Any) -> None:
+        """Nothing: pytest shows what is said on stderr."""
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+    wire: Wire
+
+    def handle_error(self, *args: Any) -> None:
+        """A client that has left is what some tests are about."""
+
+
+class Wire:
+    """A server on loopback that does what a test says."""
+
+    def __init__(self) -> None:
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self._server.wire = self
+        self.port = self._server.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.start_anew()
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def start_anew(self) -> None:
+        self.requests: list[str] = []
+        self.arrived = threading.Event()
+        self.answer: Callable[[Handler], None] = well
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def use_tls(self, certificate: str) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"https://127.0.0.1:{self.port}"
+
+
+def well(handler: Handler) -> None:
+    """What Cognito answers."""
+    body = json.dumps(RESULTS[handler.operation]).encode()
+    handler.reply(200, body, Content_Type=JSON, x_amzn_RequestId=str(uuid.uuid4()))
+
+
+def error(code: str, status: int = 400) -> Callable[[Handler], None]:
+    def answer(handler: Handler) -> None:
+        body = json.dumps({"__type": code, "message": "vendor text"}).encode()
+        handler.reply(status, body, Content_Type=JSON, x_amzn_RequestId=str(uuid.uuid4()))
+
+    return answer
+
+
+def status(number: int) -> Callable[[Handler], None]:
+    return lambda handler: handler.reply(number, b"<html>", Content_Type="text/html")
+
+
+def hang(handler: Handler) -> None:
+    """Until the client leaves."""
+    select.select([handler.connection], [], [], 10)
+    handler.close_connection = True
+
+
+def reset(handler: Handler) -> None:
+    handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    handler.connection.close()
+    handler.close_connection = True
+
+
+def drop(handler: Handler) -> None:
+    handler.close_connection = True
+
+
+FAULTS = {
+    "read timeout": hang,
+    "reset": reset,
+    "drop": drop,
+    "500": status(500),
+    "502": status(502),
+    "503": status(503),
+    "504": status(504),
+    "InternalErrorException": error("InternalErrorException", 500),
+    "LimitExceededException": error("LimitExceededException"),
+    "TooManyRequestsException": error("TooManyRequestsException"),
+    "TooManyRequestsException 429": error("TooManyRequestsException", 429),
+    "ThrottlingException": error("ThrottlingException"),
+}
+
+
+@pytest.fixture(scope="module")
+def server():
+    wire = Wire()
+    yield wire
+    wire.close()
+
+
+@pytest.fixture
+def wire(server, settings):
+    """The server, where COGNITO_RESET's default pool is."""
+    server.start_anew()
+    configure(settings, server)
+    yield server
+    close_connections(*(made for _, made in service._services.values()))
+
+
+def configure(settings, wire, *, url=None, pool=None, **options):
+    default = {**POOL, "ENDPOINT_URL": url or wire.url, **(pool or {})}
+    settings.COGNITO_RESET = {"POOLS": {"default": default}, **options}
+
+
+def settle(made: CognitoService) -> None:
+    """Wait until no call is running any more."""
+    for _ in range(made._calls.limit):
+        assert made._calls._free.acquire(timeout=10)
+    for _ in range(made._calls.limit):
+        made._calls._free.release()
+
+
+def close_connections(*services: CognitoService) -> None:
+    """A client that is merely dropped leaves sockets that nobody has closed."""
+    for made in services:
+        for client in (made.client, made._admin_client):
+            if client is not None:
+                client.close()
+
+
+@pytest.fixture
+def connects(monkeypatch):
+    """The addresses that sockets are asked to connect to; ``connects.refuse`` may say no."""
+    return Connects(monkeypatch)
+
+
+class Connects(list[Any]):
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        super().__init__()
+        self.refuse: Callable[[Any], None] = lambda address: None
+        real = socket.socket.connect
+
+        def connect(sock: socket.socket, address: Any) -> None:
+            self.append(address)
+            self.refuse(address)
+            real(sock, address)
+
+        monkeypatch.setattr(socket.socket, "connect", connect)
+
+
+# One wire request per action
+
+MODES = [None, "standard", "legacy", "adaptive"]
+
+
+@pytest.fixture(scope="module")
+def by_mode(server):
+    """A service made under each of the environment's ways to retry, whose clients soon stop reading."""
+    made = {}
+    default = {**POOL, "ENDPOINT_URL": server.url}
+    values = {"POOLS": {"default": default}, "TOTAL_TIMEOUT_SECONDS": 0.1}
+    with pytest.MonkeyPatch.context() as patch, override_settings(COGNITO_RESET=values):
+        for mode in MODES:
+            if mode:
+                patch.setenv("AWS_RETRY_MODE", mode)
+                patch.setenv("AWS_MAX_ATTEMPTS", "5")
+            signed = service._make_client(conf.pool("default"), signed=True)
+            made[mode] = CognitoService(
+                service._make_client(conf.pool("default"), signed=False),
+                client_id=POOL["CLIENT_ID"],
+                user_pool_id=POOL["USER_POOL_ID"],
+                make_admin_client=partial(lambda client: client, signed),
+            )
+    yield made
+    close_connections(*made.values())
+
+
+@pytest.mark.parametrize("operation", CALLS)
+@pytest.mark.parametrize("mode", MODES, ids=str)
+def test_c1_one_wire_request_whatever_goes_wrong(wire, by_mode, mode, operation):
+    """C1: each request of ForgotPassword sends a code, so nothing is ever sent twice."""
+    for name, fault in FAULTS.items():
+        wire.start_anew()
+        wire.answer = fault
+        with pytest.raises(ResetError):
+            CALLS[operation](by_mode[mode])
+        assert wire.arrived.wait(10)
+        settle(by_mode[mode])
+        assert wire.requests == [operation], name
+
+
+@pytest.mark.parametrize(
+    ("operation", "expected"),
+    [
+        ("ForgotPassword", exceptions.MaybeSent),
+        ("ConfirmForgotPassword", exceptions.OutcomeUnknown),
+        ("AdminResetUserPassword", exceptions.OutcomeUnknown),
+        ("AdminUserGlobalSignOut", exceptions.OutcomeUnknown),
+        ("ListUsers", exceptions.Unavailable),
+    ],
+)
+@pytest.mark.parametrize("fault", ["read timeout", "reset", "drop"])
+def test_what_was_sent_and_never_answered_is_unknown(wire, by_mode, fault, operation, expected):
+    """The outcome of an action that may have been done is never called a failure."""
+    wire.answer = FAULTS[fault]
+    with pytest.raises(ResetError) as caught:
+        CALLS[operation](by_mode[None])
+    assert type(caught.value) is expected
+
+
+# Retried where nothing was sent
+
+
+def refused(address):
+    raise ConnectionRefusedError(111, "Connection refused")
+
+
+@pytest.mark.parametrize("operation", CALLS)
+def test_c2_a_refused_connection_is_tried_once_more(wire, connects, operation):
+    """C2: two connects, no request, and then it is the same for everybody."""
+    close_connections(get_service())
+    connects.refuse = refused
+    with pytest.raises(ResetError) as caught:
+        CALLS[operation](get_service())
+    assert type(caught.value) is exceptions.Unavailable
+    assert caught.value.aws_code == "EndpointConnectionError"
+    assert connects == [("127.0.0.1", wire.port)] * 2
+    assert wire.requests == []
+
+
+def test_c2_a_port_where_nobody_listens_is_refused(settings, wire, connects):
+    """C2: on a real closed port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    configure(settings, wire, url=f"http://127.0.0.1:{port}")
+    with pytest.raises(exceptions.Unavailable):
+        get_service().request_code(username="alice")
+    assert connects == [("127.0.0.1", port)] * 2
+
+
+@pytest.mark.parametrize("operation", ACTIONS)
+def test_c2_the_second_try_may_succeed(wire, connects, operation):
+    """C2: and is the only one that is sent."""
+
+    def once(address):
+        connects.refuse = lambda address: None
+        refused(address)
+
+    close_connections(get_service())
+    connects.refuse = once
+    assert CALLS[operation](get_service())
+    assert wire.requests == [operation]
+
+
+def test_c2_a_connect_timeout_is_tried_once_more(settings, wire, connects):
+    """C2: a listener whose queue is full lets nobody in, and the client's connect timeout ends it."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=0)
+    port = listener.getsockname()[1]
+    crowd = []
+    for _ in range(8):
+        waiting = socket.socket()
+        waiting.setblocking(False)
+        waiting.connect_ex(("127.0.0.1", port))
+        crowd.append(waiting)
+    configure(settings, wire, url=f"http://127.0.0.1:{port}", CONNECT_TIMEOUT_SECONDS=0.1)
+    with pytest.raises(exceptions.Unavailable) as caught:
+        get_service().request_code(username="alice")
+    for waiting in (listener, *crowd):
+        waiting.close()
+    assert caught.value.aws_code == "ConnectTimeoutError"
+    assert connects == [("127.0.0.1", port)] * 2
+
+
+def test_c2_a_name_that_is_not_found_is_looked_up_once_more(settings, wire, connects, monkeypatch):
+    """C2: DNS says no twice, and no socket connects."""
+    names = []
+
+    def getaddrinfo(host, *args, **kwargs):
+        names.append(host)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    configure(settings, wire, url="http://cognito.invalid")
+    made = get_service()
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    with pytest.raises(exceptions.Unavailable) as caught:
+        made.request_code(username="alice")
+    assert caught.value.aws_code == "EndpointConnectionError"
+    assert names == ["cognito.invalid"] * 2
+    assert connects == []
+
+
+# The total deadline
+
+
+def test_c3_a_trickle_ends_within_the_total_time(settings, wire):
+    """C3: a byte every 0.05 s ends no read, and the caller still leaves at the deadline."""
+    gone = threading.Event()
+
+    def trickle(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Length", "1000")
+        handler.end_headers()
+        try:
+            while not gone.wait(0.05):
+                handler.wfile.write(b" ")
+        except OSError:
+            pass
+        handler.close_connection = True
+
+    configure(settings, wire, TOTAL_TIMEOUT_SECONDS=1, MAX_CONCURRENT_CALLS=1)
+    wire.answer = trickle
+    made = get_service()
+    start = time.monotonic()
+    with pytest.raises(exceptions.OutcomeUnknown) as caught:
+        CALLS["ConfirmForgotPassword"](made)
+    assert 1 <= time.monotonic() - start < 1.1
+    assert caught.value.aws_code == "DeadlineExceeded"
+    with pytest.raises(exceptions.Busy):
+        CALLS["ConfirmForgotPassword"](made)
+    gone.set()
+    settle(made)
+    wire.answer = well
+    assert CALLS["ConfirmForgotPassword"](made)
+
+
+def test_c3_a_slow_look_up_of_the_name_ends_at_the_deadline(settings, wire, monkeypatch):
+    """C3: no timeout of botocore's covers DNS."""
+    found = threading.Event()
+
+    def getaddrinfo(*args, **kwargs):
+        found.wait(10)
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    configure(
+        settings,
+        wire,
+        url="http://cognito.invalid",
+        TOTAL_TIMEOUT_SECONDS=0.2,
+        MAX_CONCURRENT_CALLS=1,
+    )
+    made = get_service()
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    with pytest.raises(exceptions.MaybeSent) as caught:
+        made.request_code(username="alice")
+    assert caught.value.aws_code == "DeadlineExceeded"
+    with pytest.raises(exceptions.Busy):
+        made.request_code(username="alice")
+    found.set()
+    settle(made)
+
+
+# Success is proved
+
+REQUEST_ID = {"x_amzn_RequestId": str(uuid.uuid4())}
+
+
+def reply(body: bytes, status: int = 200, **headers: str) -> Callable[[Handler], None]:
+    return lambda handler: handler.reply(status, body, **headers)
+
+
+def spoiled(change: Callable[[dict[str, str]], Any]) -> Callable[[Handler], None]:
+    """The right body under headers that are changed."""
+
+    def answer(handler: Handler) -> None:
+        headers = {"Content_Type": JSON, **REQUEST_ID}
+        change(headers)
+        handler.reply(200, json.dumps(RESULTS[handler.operation]).encode(), **headers)
+
+    return answer
+
+
+def cut_short(handler: Handler) -> None:
+    """The right answer but its last byte."""
+    body = json.dumps(RESULTS[handler.operation]).encode()
+    handler.reply(200, body[:-1], **GOOD, Content_Length=str(len(body)))
+    handler.close_connection = True
+
+
+GOOD = {"Content_Type": JSON, **REQUEST_ID}
+UNPROVEN = {
+    "empty": reply(b"", **GOOD),
+    "broken": reply(b'{"Co', **GOOD),
+    "no utf-8": reply(b'{"a": "\xff"}', **GOOD),
+    "html": reply(b"<html>Sign in to the hotel's network</html>", Content_Type="text/html"),
+    "html with an id": reply(b"<html></html>", **GOOD),
+    "gzip garbage": reply(b"\x1f\x8b garbage", **GOOD, Content_Encoding="gzip"),
+    "gzip of html": reply(gzip.compress(b"<html></html>"), **GOOD, Content_Encoding="gzip"),
+    "array": reply(b"[]", **GOOD),
+    "null": reply(b"null", **GOOD),
+    "text": reply(b'"ok"', **GOOD),
+    "number": reply(b"1", **GOOD),
+    "deep": reply(b"[" * 100_000, **GOOD),
+    "deep object": reply(b'{"a":' * 100_000, **GOOD),
+    "wrong content type": spoiled(lambda headers: headers.update(Content_Type="text/html")),
+    "no content type": spoiled(lambda headers: headers.pop("Content_Type")),
+    "no request id": spoiled(lambda headers: headers.pop("x_amzn_RequestId")),
+    "empty request id": spoiled(lambda headers: headers.update(x_amzn_RequestId="")),
+    "no real request id": spoiled(lambda headers: headers.update(x_amzn_RequestId="<script>")),
+    "202 challenge": reply(b"", 202, x_amzn_waf_action="challenge"),
+    "202": reply(b"{}", 202, **GOOD),
+    "204": reply(b"", 204, **GOOD),
+    "cut short": cut_short,
+}
+
+
+@pytest.mark.parametrize("operation", CALLS)
+@pytest.mark.parametrize("name", UNPROVEN)
+def test_c4_nothing_but_cognitos_own_answer_is_success(wire, name, operation):
+    """C4: a 200 of a captive portal, a firewall or a broken proxy changes no password."""
+    wire.answer = UNPROVEN[name]
+    with pytest.raises(ResetError) as caught:
+        CALLS[operation](get_service())
+    expected = exceptions.unproven(operation)
+    assert type(caught.value) is type(expected)
+    assert caught.value.outcome in ("unknown", "failed")
+    assert wire.requests == [operation]
+
+
+@pytest.mark.parametrize(
+    ("operation", "body"),
+    [
+        ("ForgotPassword", b"{}"),
+        ("ForgotPassword", b'{"CodeDeliveryDetails": null}'),
+        ("ForgotPassword", b'{"CodeDeliveryDetails": []}'),
+        ("ListUsers", b"{}"),
+        ("ListUsers", b'{"Users": null}'),
+    ],
+)
+def test_c4_what_an_operation_answers_has_to_be_there(wire, operation, body):
+    """C4: CodeDeliveryDetails, and a list of users."""
+    wire.answer = reply(body, **GOOD)
+    with pytest.raises(ResetError) as caught:
+        CALLS[operation](get_service())
+    assert type(caught.value) is type(exceptions.unproven(operation))
+
+
+@pytest.mark.parametrize("operation", CALLS)
+def test_c4_cognitos_own_answer_is_success(wire, operation):
+    """C4: the same server, when it answers well."""
+    assert CALLS[operation](get_service())
+
+
+def test_c4_an_unproven_answers_request_id_is_kept(wire):
+    """Support can ask AWS about it."""
+    wire.answer = reply(b"", **GOOD)
+    with pytest.raises(ResetError) as caught:
+        CALLS["ConfirmForgotPassword"](get_service())
+    assert caught.value.aws_code == "UnprovenAnswer"
+    assert caught.value.request_id == REQUEST_ID["x_amzn_RequestId"]
+
+
+STRANGE = {
+    "empty": b"",
+    "html": b"<html>Request blocked</html>",
+    "array": b"[]",
+    "text": b'"no"',
+    "null": b"null",
+    "no utf-8": b"\xff",
+    "deep": b"[" * 100_000,
+    "other object": b'{"error": "blocked"}',
+    "no type": b'{"__type": 5, "message": "x"}',
+}
+
+
+@pytest.mark.parametrize("operation", CALLS)
+@pytest.mark.parametrize("name", STRANGE)
+def test_a2_a_refusal_that_is_not_cognitos_has_an_answer(wire, name, operation):
+    """A2: a firewall's, with any body: nobody's account is meant. (Old botocores fail on some.)"""
+    wire.answer = reply(STRANGE[name], 403, **GOOD)
+    with pytest.raises(ResetError) as caught:
+        CALLS[operation](get_service())
+    if HAS_BEFORE_PARSE:
+        assert type(caught.value) is exceptions.Unavailable
+        assert caught.value.aws_code == "403"
+    else:
+        assert type(caught.value) in (exceptions.Unavailable, type(exceptions.unproven(operation)))
+    assert wire.requests == [operation]
+
+
+@pytest.mark.parametrize("operation", CALLS)
+def test_a2_a_refusal_of_cognitos_keeps_its_name(wire, operation):
+    """A2: what names its type is Cognito's."""
+    wire.answer = error("NotAuthorizedException")
+    with pytest.raises(ResetError) as caught:
+        CALLS[operation](get_service())
+    assert caught.value.aws_code == "NotAuthorizedException"
+
+
+# Threads and processes
+
+
+def echo(handler: Handler) -> None:
+    details = {**DELIVERED["CodeDeliveryDetails"], "Destination": handler.body["Username"]}
+    body = json.dumps({"CodeDeliveryDetails": details}).encode()
+    handler.reply(200, body, **GOOD)
+
+
+def test_c8_two_hundred_parallel_calls_do_not_mix(settings, wire):
+    """C8: each caller gets what was answered to it."""
+    configure(settings, wire, MAX_CONCURRENT_CALLS=32)
+    wire.answer = echo
+
+    def ask(number):
+        delivery = get_service().request_code(username=f"user-{number}")
+        return isinstance(delivery, Delivery) and delivery.destination == f"user-{number}"
+
+    with ThreadPoolExecutor(32) as executor:
+        assert all(executor.map(ask, range(200)))
+    assert len(wire.requests) == 200
+
+
+def test_c9_every_thread_has_a_connection(settings, wire, caplog):
+    """C9: 32 calls at the same moment, twice: no connection is thrown away, and none made anew."""
+    configure(settings, wire, MAX_CONCURRENT_CALLS=32)
+    together = threading.Barrier(32)
+    ports = []
+
+    def answer(handler):
+        ports.append(handler.client_address[1])
+        together.wait(10)
+        well(handler)
+
+    wire.answer = answer
+    for _ in range(2):
+        with ThreadPoolExecutor(32) as executor:
+            assert all(executor.map(lambda _: CALLS["ForgotPassword"](get_service()), range(32)))
+        settle(get_service())
+    assert "Connection pool is full" not in caplog.text
+    assert (len(ports), len(set(ports))) == (64, 32)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_c8_a_forked_child_has_a_client_of_its_own(settings, wire):
+    """C8: gunicorn --preload; a lock that is held while it forks doesn't hang the child."""
+    configure(settings, wire)
+    wire.answer = echo
+    parents = get_service()
+    held, done = threading.Event(), threading.Event()
+
+    def hold():
+        with service._lock:
+            held.set()
+            done.wait(10)
+
+    threading.Thread(target=hold).start()
+    assert held.wait(10)
+    read, write = os.pipe()
+    pid = os.fork()
+    if not pid:
+        signal.alarm(20)
+        try:
+            childs = get_service()
+            delivery = childs.request_code(username="child")
+            own = childs.client is not parents.client and childs._calls is not parents._calls
+            os.write(write, f"{own} {getattr(delivery, 'destination', '')}".encode())
+        finally:
+            os._exit(0)
+    os.close(write)
+    done.set()
+    with os.fdopen(read) as pipe:
+        assert pipe.read() == "True child"
+    os.waitpid(pid, 0)
+    assert get_service() is parents
+    delivery = parents.request_code(username="parent")
+    assert isinstance(delivery, Delivery)
+    assert delivery.destination == "parent"
+
+
+# What it connects to, and with what
+
+
+@pytest.fixture
+def no_credentials(monkeypatch, tmp_path, settings, wire):
+    """An environment and a home in which botocore finds nothing of AWS's."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    configure(settings, wire, UNIFORM_RESPONSE_SECONDS=0)
+    monkeypatch.setattr(service, "_services", {})
+
+
+@pytest.mark.parametrize("operation", ["ForgotPassword", "ConfirmForgotPassword"])
+def test_c11_the_public_path_needs_no_credentials(no_credentials, wire, connects, operation):
+    """C11: with an empty environment it connects to the endpoint and to nothing else."""
+
+    connects.refuse = lambda address: address == ("127.0.0.1", wire.port) or refused(address)
+    headers = []
+
+    def answer(handler):
+        headers.append(dict(handler.headers))
+        well(handler)
+
+    wire.answer = answer
+    assert CALLS[operation](get_service())
+    assert set(connects) == {("127.0.0.1", wire.port)}
+    [sent] = headers
+    assert "Authorization" not in sent
+    assert "X-Amz-Security-Token" not in sent
+
+
+def test_c11_staffs_path_looks_for_credentials(no_credentials, wire, connects):
+    """C11: the guard would see it: the signed client asks the instance's metadata, and finds none."""
+
+    connects.refuse = refused
+    with pytest.raises(exceptions.Misconfigured) as caught:
+        get_service().admin_reset(username="alice")
+    assert caught.value.aws_code == "NoCredentialsError"
+    assert {address[0] for address in connects} == {"169.254.169.254"}
+    assert wire.requests == []
+
+
+def test_f13_only_staffs_operations_are_signed(wire):
+    """F13: the public operations go without, the others with a signature of the Region's."""
+    signed = {}
+
+    def answer(handler):
+        signed[handler.operation] = handler.headers.get("Authorization", "")
+        well(handler)
+
+    wire.answer = answer
+    for call in CALLS.values():
+        assert call(get_service())
+    assert signed.pop("ForgotPassword") == signed.pop("ConfirmForgotPassword") == ""
+    assert set(signed) == {"AdminResetUserPassword", "AdminUserGlobalSignOut", "ListUsers"}
+    assert set(CALLS) == {operation for operation, _, _ in exceptions.TABLE}  # there are no others
+    for header in signed.values():
+        assert header.startswith("AWS4-HMAC-SHA256 ")
+        assert "/eu-west-1/cognito-idp/aws4_request" in header
+
+
+@pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER"])
+@pytest.mark.parametrize("signed", [False, True])
+def test_c12_the_environment_names_no_endpoint(settings, wire, monkeypatch, name, signed):
+    """C12: passwords go where the settings say, and nowhere else."""
+    monkeypatch.setenv(name, wire.url)
+    configure(settings, wire, pool={"ENDPOINT_URL": None})
+    client = service._make_client(conf.pool("default"), signed=signed)
+    assert client.meta.endpoint_url == "https://cognito-idp.eu-west-1.amazonaws.com"
+
+
+@pytest.mark.parametrize("number", [301, 302, 307, 308])
+@pytest.mark.parametrize("operation", ACTIONS)
+def test_c12_a_redirect_is_not_followed(wire, number, operation):
+    """C12: a password isn't sent on to where somebody else says."""
+    elsewhere = Wire()
+    wire.answer = reply(b"", number, Location=f"{elsewhere.url}/")
+    with pytest.raises(exceptions.Unavailable) as caught:
+        CALLS[operation](get_service())
+    elsewhere.close()
+    assert caught.value.aws_code == str(number)
+    assert (wire.requests, elsewhere.requests) == ([operation], [])
+
+
+def test_proxies_come_from_the_settings(settings, wire):
+    """PROXIES: the request goes there, and its address stays the endpoint's."""
+    paths = []
+
+    def answer(handler):
+        paths.append(handler.path)
+        well(handler)
+
+    wire.answer = answer
+    url = "http://localhost.invalid"
+    configure(settings, wire, url=url, pool={"PROXIES": {"http": wire.url}})
+    assert get_service().request_code(username="alice")
+    assert paths == [f"{url}/"]
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    """A certificate for 127.0.0.1 that nobody has signed, with its key, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path_factory.mktemp("tls") / "certificate.pem"
+    path.write_bytes(
+        made.public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return str(path)
+
+
+@pytest.fixture
+def tls(settings, certificate):
+    wire = Wire()
+    wire.use_tls(certificate)
+    configure(settings, wire)
+    yield wire
+    close_connections(*(made for _, made in service._services.values()))
+    wire.close()
+
+
+@pytest.mark.parametrize("bundle", [None, "", False], ids=repr)
+def test_c14_a_certificate_is_verified_whatever_is_set(settings, tls, bundle):
+    """C14: no value of a setting makes a stranger's certificate good."""
+    configure(settings, tls, pool={"CA_BUNDLE": bundle})
+    with pytest.raises(exceptions.Unavailable) as caught:
+        CALLS["ConfirmForgotPassword"](get_service())
+    assert caught.value.aws_code == "SSLError"
+    assert tls.requests == []
+
+
+def test_c14_a_bundle_of_the_sites_own_is_trusted(settings, tls, certificate):
+    """C14: CA_BUNDLE, for a private endpoint, and for both clients."""
+    configure(settings, tls, pool={"CA_BUNDLE": certificate})
+    for call in CALLS.values():
+        assert call(get_service())
+
+
+def test_h2_the_wire_is_not_logged(wire, caplog):
+    """H2: urllib3 and botocore say nothing of our calls, at DEBUG; neither do we of who it is."""
+    caplog.set_level(logging.DEBUG)
+    configured = get_service()
+    for call in CALLS.values():
+        assert call(configured)
+    assert PASSWORD not in caplog.text
+    assert "123456" not in caplog.text
+    assert "alice" not in caplog.text

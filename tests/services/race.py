@@ -1,0 +1,172 @@
+"""
+Races for the slots of a limit, over REST, counted at a fake that stands where Cognito's client does.
+
+test_races.py runs it as a process of its own, for it forks, and makes a database that no other test
+may see. It prints one JSON object for every race.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import multiprocessing
+import os
+import threading
+import time
+from collections import Counter
+from typing import Any
+from uuid import uuid4
+
+import django
+
+from tests.services.stores import CACHES
+
+PLENTY = "1000/h"
+# The limit that decides, the rates, what the attempts have in common, and attempts per thread.
+RACES: dict[str, tuple[int, dict[str, str], str, int]] = {
+    "identifier": (3, {"identifier": "3/h", "network": PLENTY, "site": PLENTY}, "identifier", 1),
+    "cool-down": (1, {"identifier": "1/m,3/h", "network": PLENTY, "site": PLENTY}, "identifier", 1),
+    "network": (20, {"identifier": "3/h", "network": "20/h", "site": PLENTY}, "network", 1),
+    "site": (30, {"identifier": "3/h", "network": "20/h", "site": "30/h"}, "", 1),
+    "large": (70, {"identifier": "3/h", "network": "20/h", "site": "70/h"}, "", 2),
+}
+
+
+class CountingService:
+    """Stands where ``CognitoService`` does, and counts the codes that it is asked for."""
+
+    codes = 0
+    _lock = threading.Lock()
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def request_code(self, **_: Any) -> Any:
+        from cognito_reset.service import Delivery
+
+        with self._lock:
+            CountingService.codes += 1
+        return Delivery("a***@e***", "EMAIL", "email", "request-id")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("store")
+    parser.add_argument("processes", type=int)
+    parser.add_argument("threads", type=int)
+    parser.add_argument("rounds", type=int)
+    run(**vars(parser.parse_args()))
+
+
+def run(store: str, processes: int, threads: int, rounds: int) -> None:
+    is_cache = store in CACHES
+    os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
+    os.environ["DATABASE"] = "sqlite" if is_cache else store
+    django.setup()
+    logging.disable()
+
+    from django.conf import settings
+    from django.db import connection
+
+    if is_cache:
+        settings.CACHES = {**settings.CACHES, **CACHES}
+    else:
+        connection.settings_dict["TEST"]["NAME"] = f"test_race_{os.getpid()}"
+        connection.creation.create_test_db(verbosity=0, autoclobber=True)
+        connection.close()
+    fork = multiprocessing.get_context("fork")
+    line, results = fork.Barrier(processes), fork.SimpleQueue()
+    arguments = (store if is_cache else None, threads, rounds, uuid4().hex, line, results)
+    workers = [fork.Process(target=work, args=(number, *arguments)) for number in range(processes)]
+    for worker in workers:
+        worker.start()
+    try:
+        for number in range(rounds):
+            for name, (limit, *_) in RACES.items():
+                codes, statuses = 0, Counter[str]()
+                for _ in workers:
+                    counted, answered = results.get()
+                    codes += counted
+                    statuses.update(answered)
+                result = {"race": name, "round": number, "limit": limit, "codes": codes}
+                print(json.dumps({**result, "statuses": statuses}), flush=True)  # noqa: T201
+        for worker in workers:
+            worker.join()
+    finally:
+        for worker in workers:
+            worker.kill()
+        if not is_cache:
+            connection.creation.destroy_test_db(settings.DATABASES["default"]["NAME"], verbosity=0)
+
+
+def work(
+    process: int, cache: str | None, threads: int, rounds: int, key: str, line: Any, results: Any
+) -> None:
+    """Run one process's share of all races."""
+    from django.conf import settings
+    from django.db import connection
+
+    from cognito_reset import throttling
+    from cognito_reset.models import ThrottleSlot
+
+    for number in range(rounds):
+        for name, (_, rates, common, attempts) in RACES.items():
+            # Another secret, other keys: nothing of an earlier race is in the way. Every second
+            # round in a database is run on the rows of the one before, whose time is over.
+            settings.SECRET_KEY = f"{key}-{name}-{number if cache else number // 2}"
+            if process == 0 and cache is None:
+                # Over, and not for so long that it is purged.
+                ThrottleSlot.objects.update(expires=int(time.time() * 1000))
+                connection.close()
+            settings.COGNITO_RESET = {
+                **settings.COGNITO_RESET,
+                "SERVICE_CLASS": f"{__name__}.CountingService",
+                "THROTTLE_CACHE": cache,
+                "LIMITS": {"request": rates},
+            }
+            CountingService.codes = 0
+            throttling._full_until.clear()  # the hour that it knows of was not waited for
+            statuses: list[str] = []
+            start = threading.Barrier(threads + 1)
+            arguments = (start, common, attempts, process, statuses)
+            runners = [
+                threading.Thread(target=attempt, args=(*arguments, thread))
+                for thread in range(threads)
+            ]
+            for runner in runners:
+                runner.start()
+            line.wait()
+            start.wait()
+            for runner in runners:
+                runner.join()
+            line.wait()
+            results.put((CountingService.codes, statuses))
+
+
+def attempt(
+    start: threading.Barrier,
+    common: str,
+    attempts: int,
+    process: int,
+    statuses: list[str],
+    thread: int,
+) -> None:
+    from django.core.cache import caches
+    from django.db import connections
+    from django.test import Client
+
+    client = Client(raise_request_exception=False)
+    start.wait()
+    for number in range(attempts):
+        name = "victim" if common == "identifier" else f"user-{process}-{thread}-{number}"
+        address = "192.0.2.1" if common == "network" else f"10.{process}.{thread}.{number}"
+        response = client.post(
+            "/api/password-reset/",
+            {"username": f"{name}@example.com"},
+            content_type="application/json",
+            REMOTE_ADDR=address,
+        )
+        statuses.append(str(response.status_code))
+    caches.close_all()
+    connections.close_all()

@@ -1,0 +1,55 @@
+"""
+Exactly the limit gets through, whoever comes at the same time, in every store.
+
+Three rounds of each race; RACE_ROUNDS=20 for twenty.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.services.stores import STORES, need
+
+pytestmark = pytest.mark.services
+
+ROOT = Path(__file__).parents[2]
+ROUNDS = int(os.environ.get("RACE_ROUNDS", "3"))
+
+
+@pytest.mark.parametrize(("processes", "threads"), [(1, 40), (8, 5)], ids=["threads", "processes"])
+@pytest.mark.parametrize("store", STORES)
+def test_b1_b2_b4_exactly_the_limit_gets_through(
+    store: str, processes: int, threads: int, tmp_path: Path
+) -> None:
+    """
+    B1, B2, B4: forty threads, or eight processes of five, ask for codes at once. What reaches the
+    fake is the limit, by identifier, network and site, on new rows and on used ones, and all others
+    are told to wait: nobody meets an error.
+    """
+    need(store)
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c", "from tests.services.race import main; main()"),
+            *(store, str(processes), str(threads), str(ROUNDS)),
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60 + 30 * ROUNDS,
+        check=True,
+    )
+    races = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(races) == 5 * ROUNDS
+    attempts = processes * threads
+    for race in races:
+        limit = race["limit"]
+        others = attempts * (2 if race["race"] == "large" else 1) - limit
+        assert race["codes"] == limit, json.dumps(race)
+        assert race["statuses"] == {"202": limit, "429": others}, json.dumps(race)

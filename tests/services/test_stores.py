@@ -1,0 +1,183 @@
+"""The limits on real stores: test_throttling.py again, time that really passes, and stores that fail."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from cognito_reset.exceptions import Throttled, Unavailable
+from cognito_reset.throttling import check_in
+from tests.services.stores import CACHES, DATABASES, REDIS, need
+
+pytestmark = pytest.mark.services
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("store", [*DATABASES, *CACHES])
+def test_b4_the_limits_are_the_same_in_every_store(store: str, tmp_path: Path) -> None:
+    """B4: the tests of the limits, on a real server."""
+    need(store)
+    choice = {"DATABASE": store} if store in DATABASES else {"CACHE": store}
+    files = ["tests/test_throttling.py"]
+    if store in DATABASES:
+        files.append("tests/services/on_database.py")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
+            *("-c", ROOT / "setup.cfg", "--rootdir", ROOT),
+            *(ROOT / file for file in files),
+        ],
+        cwd=tmp_path,
+        env={**os.environ, **choice, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.fixture
+def use_cache(settings: Any) -> Callable[..., None]:
+    def use_cache(cache: dict[str, Any], limit: str) -> None:
+        settings.CACHES = {**settings.CACHES, "limits": {**cache, "KEY_PREFIX": uuid4()}}
+        settings.COGNITO_RESET = {
+            **settings.COGNITO_RESET,
+            "THROTTLE_CACHE": "limits",
+            "LIMITS": {"request": {"identifier": limit}},
+        }
+
+    return use_cache
+
+
+def attempt() -> None:
+    check_in("request", pool="default", identifier="alice", network=None)
+
+
+@pytest.mark.parametrize("store", CACHES)
+def test_b13_a_caches_own_clock_frees_a_slot(store: str, use_cache: Callable[..., None]) -> None:
+    """
+    B13: when the wait that it was told is over, an attempt gets through; and not long before.
+    Memcached counts whole seconds and may be one early.
+    """
+    need(store)
+    use_cache(CACHES[store], "1/3s")
+    attempt()
+    taken = time.monotonic()
+    with pytest.raises(Throttled) as caught:
+        attempt()
+    assert caught.value.retry_after == 3
+    while True:
+        try:
+            attempt()
+            break
+        except Throttled:
+            assert time.monotonic() - taken < 3.5
+            time.sleep(0.02)  # nothing tells when a key ends
+    assert time.monotonic() - taken > (1.5 if store == "memcached" else 2.9)
+
+
+class Proxy:
+    """Stands before a server, to be cut off and held up."""
+
+    def __init__(self, target: tuple[str, int]) -> None:
+        self._target = target
+        self._connections: list[socket.socket] = []
+        self._flowing = threading.Event()
+        self._flowing.set()
+        self.port = self.open(0)
+
+    def open(self, port: int) -> int:
+        self._listener = socket.create_server(("127.0.0.1", port))
+        threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
+        return int(self._listener.getsockname()[1])
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                inner = listener.accept()[0]
+            except OSError:
+                return
+            outer = socket.create_connection(self._target)
+            self._connections += [inner, outer]
+            for source, sink in ((inner, outer), (outer, inner)):
+                threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        try:
+            while data := source.recv(65536):
+                self._flowing.wait()
+                sink.sendall(data)
+        except OSError:
+            pass
+
+    def cut(self) -> None:
+        for each in (self._listener, *self._connections):
+            try:
+                each.shutdown(socket.SHUT_RDWR)
+            except OSError:  # the other end was faster
+                pass
+            each.close()
+        self._connections.clear()
+
+    def hold(self) -> None:
+        self._flowing.clear()
+
+    def release(self) -> None:
+        self._flowing.set()
+
+
+@pytest.fixture
+def proxy() -> Iterator[Proxy]:
+    need("redis")
+    proxy = Proxy(REDIS)
+    yield proxy
+    proxy.release()
+    proxy.cut()
+
+
+def test_b14_nobody_gets_through_while_redis_is_down(
+    proxy: Proxy, use_cache: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    """B14: 503, one line in the log; and when it is back its counts are there and are used."""
+    use_cache({**CACHES["redis"], "LOCATION": f"redis://127.0.0.1:{proxy.port}"}, "3/h")
+    attempt()
+    proxy.cut()
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            attempt()
+    assert len(caplog.records) == 1
+    proxy.open(proxy.port)
+    attempt()
+    attempt()
+    with pytest.raises(Throttled):
+        attempt()
+
+
+def test_b14_a_slow_redis_is_as_slow_as_the_sites_options_allow(
+    proxy: Proxy, use_cache: Callable[..., None]
+) -> None:
+    """B14: how long an attempt waits for the cache is the cache's own setting."""
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    options = {"socket_timeout": 0.25, "retry": Retry(NoBackoff(), 0)}
+    location = f"redis://127.0.0.1:{proxy.port}"
+    use_cache({**CACHES["redis"], "LOCATION": location, "OPTIONS": options}, "3/h")
+    attempt()
+    proxy.hold()
+    start = time.monotonic()
+    with pytest.raises(Unavailable):
+        attempt()
+    assert 0.2 < time.monotonic() - start < 1

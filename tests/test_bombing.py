@@ -1,0 +1,105 @@
+"""REQUIREMENTS 1.B as an attacker meets it: on the faces, with the site's own defaults."""
+
+from __future__ import annotations
+
+import pytest
+
+from cognito_reset.throttling import clear, identifier_key
+from tests.faces import FACES, REST, Pages
+from tests.people import EVERYBODY
+from tests.test_views import with_settings
+
+DEFAULTS: dict[str, dict[str, str]] = {}
+
+
+@pytest.fixture
+def limited(people, settings):
+    """The defaults' limits, on."""
+    with_settings(settings, LIMITS=DEFAULTS)
+    return people
+
+
+def statuses(face, step, name, times):
+    return [getattr(face(), step)(name).status_code for _ in range(times)]
+
+
+@pytest.mark.parametrize("make_face", FACES)
+@pytest.mark.parametrize("step", ["request", "confirm"])
+def test_a5_limits_do_not_depend_on_the_account(limited, make_face, step):
+    """A5: the sequence of answers is the same for who exists, who doesn't, and whom Cognito limits."""
+    found = {name: tuple(statuses(make_face, step, name, 8)) for name in EVERYBODY[:8]}
+    assert len(set(found.values())) == 1
+    if step == "confirm":
+        assert found["alice"] == (400,) * 5 + (429,) * 3
+
+
+def test_b3_new_sessions_give_no_new_guesses(limited):
+    """B3: twenty fresh browsers have as many guesses at one account as one has."""
+    codes = [Pages().confirm("alice", f"{number:06}").status_code for number in range(20)]
+    assert codes.count(400) == 5
+    assert codes.count(429) == 15
+    assert len(limited.emulator.calls) == 5
+
+
+@pytest.mark.parametrize(("first", "second"), [(REST, Pages), (Pages, REST)])
+def test_b5_the_faces_share_their_limits(limited, first, second):
+    """B5: what is spent on one face is spent on the other, whatever way the name is written."""
+    assert statuses(first, "confirm", "alice@example.com", 5) == [400] * 5
+    assert second().confirm(" Alice@EXAMPLE.com").status_code == 429
+    first().request("bob")
+    before = len(limited.emulator.calls)
+    second().request("BOB")
+    assert len(limited.emulator.calls) == before
+
+
+def test_b5_pools_do_not_share_their_limits(limited, settings):
+    """A name is another person in another pool."""
+    with_settings(settings, POOLS={"default": limited.pool, "brand": limited.pool})
+    assert statuses(REST, "confirm", "alice", 6)[-1] == 429
+    data = {"username": "alice", "confirmation_code": "000000", "password": "Battery-staple-2"}
+    assert Pages().client.post("/brand/password-reset/confirm/", data).status_code == 400
+
+
+def test_b2_a_success_gives_the_network_nothing_back(limited, settings):
+    """B2: one account of the attacker's own doesn't buy guesses at others'."""
+    with_settings(settings, LIMITS={"confirm": {"network": "3/h"}})
+    assert REST().confirm("bob").status_code == 400
+    assert REST().confirm("alice", limited.code("alice"), "Battery-staple-2").status_code == 200
+    assert REST().confirm("heidi").status_code == 400
+    assert REST().confirm("heidi").status_code == 429
+
+
+def test_b11_a_spent_request_limit_does_not_block_a_code(limited):
+    """B11: who sends codes to somebody can't keep them from using one."""
+    statuses(REST, "request", "alice", 5)
+    code = limited.emulator.outbox[0].code
+    assert REST().confirm("alice", code, "Battery-staple-2").status_code == 200
+
+
+def test_b11_staff_can_let_a_person_try_again(limited):
+    """B11: the confirm limit blocks one name for its window, unless somebody helps."""
+    statuses(REST, "confirm", "alice", 6)
+    code = limited.code("alice")
+    assert REST().confirm("alice", code, "Battery-staple-2").status_code == 429
+    clear(identifier_key("default", "alice"))
+    assert REST().confirm("alice", code, "Battery-staple-2").status_code == 200
+
+
+@pytest.mark.parametrize("make_face", FACES)
+def test_b14_a_failing_store_closes_the_door_for_everybody(limited, settings, make_face):
+    """B14: 503 on every face, no trace, no call; open only where the site says so."""
+    settings.CACHES = {
+        **settings.CACHES,
+        "down": {
+            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "LOCATION": "redis://127.0.0.1:1",
+        },
+    }
+    with_settings(settings, THROTTLE_CACHE="down")
+    for step in ("request", "confirm"):
+        response = getattr(make_face(), step)("alice")
+        assert response.status_code == 503
+        assert int(response.headers["Retry-After"]) > 0
+    assert limited.emulator.calls == []
+    with_settings(settings, THROTTLE_CACHE="down", LIMITS_FAIL_OPEN=True)
+    assert make_face().confirm("alice").status_code == 400

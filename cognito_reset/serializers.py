@@ -1,0 +1,190 @@
+"""
+Validation, and nothing but validation: the same serializers on every face.
+
+The fields are AWS's in snake_case, their limits and patterns those of botocore's model (tests
+compare them). Two codes only: ``required`` and ``invalid``. ``style`` says how a page shows a field.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Any, Final, NoReturn
+
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_variables
+from rest_framework import serializers
+
+# Unicode's major categories in botocore's pattern for Username: no spaces, no controls, nothing
+# invisible.
+_USERNAME_CATEGORIES: Final = frozenset("LMNPS")
+# A lone surrogate can't be encoded; NUL ends a string in too many places.
+_NO_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
+
+
+class _TwoCodes(serializers.Field):  # type: ignore[type-arg]
+    """Every reason but a missing value is ``invalid``: callers need not know DRF's own names."""
+
+    def fail(self, key: str, **kwargs: Any) -> NoReturn:
+        code = "required" if key in ("required", "blank") else "invalid"
+        message = self.error_messages["required" if code == "required" else key]
+        raise serializers.ValidationError(message.format(**kwargs), code=code)
+
+
+class StrictCharField(_TwoCodes, serializers.CharField):
+    """
+    A string that is a string: DRF's own takes numbers and booleans for one, and trims. The length
+    is checked before anything else looks at the value.
+    """
+
+    default_error_messages = {
+        "required": _("Enter a value."),
+        "null": _("Enter a text."),
+        "not_text": _("Enter a text."),
+        "too_long": _("Use {limit} characters or fewer."),
+        "characters": _("Remove the characters that are not allowed here."),
+    }
+
+    def __init__(self, *, limit: int, **kwargs: Any) -> None:
+        self.limit = limit
+        super().__init__(trim_whitespace=False, **kwargs)
+
+    @sensitive_variables()
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("not_text")
+        if len(data) > self.limit:
+            self.fail("too_long", limit=self.limit)
+        if _NO_TEXT.search(data):
+            self.fail("characters")
+        text = self.clean(data)
+        if not text and not self.allow_blank:
+            self.fail("blank")
+        return text
+
+    def clean(self, data: str) -> str:
+        return data
+
+
+class UsernameField(StrictCharField):
+    """A username or an alias of one, without what pasting brings along at its ends."""
+
+    def clean(self, data: str) -> str:
+        seen = [index for index, character in enumerate(data) if not _is_blank(character)]
+        data = data[seen[0] : seen[-1] + 1] if seen else ""
+        if not _USERNAME_CATEGORIES.issuperset(unicodedata.category(c)[0] for c in data):
+            self.fail("characters")
+        return data
+
+
+class CodeField(StrictCharField):
+    """A code as people type it: "123 456", "123-456", in the digits of their own script."""
+
+    def clean(self, data: str) -> str:
+        kept = [
+            str(unicodedata.decimal(character, character))
+            for character in data
+            if not (
+                _is_blank(character)
+                or unicodedata.category(character) == "Pd"
+                or "\ufe00" <= character <= "\ufe0f"  # variation marks
+            )
+        ]
+        if any(unicodedata.category(character) == "Cc" for character in kept):
+            self.fail("characters")
+        return "".join(kept)
+
+
+class PasswordField(StrictCharField):
+    """Taken exactly as typed. Of blanks only inner spaces may stand: Cognito decides on those."""
+
+    default_error_messages = {
+        "ends": _("Remove the space at the start or the end of the password."),
+    }
+
+    def clean(self, data: str) -> str:
+        if data != data.strip(" "):
+            self.fail("ends")
+        if re.search(r"[^\S ]", data, re.ASCII):
+            self.fail("characters")
+        return data
+
+
+class ClientMetadataField(_TwoCodes, serializers.DictField):
+    """A map of strings to strings. An error names no key: keys are a caller's, and may be no text."""
+
+    default_error_messages = {"not_texts": _("Enter texts only.")}
+
+    def run_child_validation(self, data: Any) -> Any:
+        try:
+            return super().run_child_validation(data)
+        except serializers.ValidationError:
+            pass
+        self.fail("not_texts")
+
+
+class AnalyticsMetadataSerializer(serializers.Serializer[Any]):
+    analytics_endpoint_id = StrictCharField(
+        limit=131072, required=False, allow_null=True, allow_blank=True
+    )
+
+
+class UserContextDataSerializer(serializers.Serializer[Any]):
+    encoded_data = StrictCharField(limit=131072, required=False, allow_null=True, allow_blank=True)
+
+
+class RequestCodeSerializer(serializers.Serializer[Any]):
+    """What ForgotPassword takes of a caller."""
+
+    username = UsernameField(
+        limit=128,
+        label=_("Username, email address or phone number"),
+        error_messages={
+            "required": _("Enter your username, email address or phone number."),
+            "too_long": _("Enter a username of {limit} characters or fewer."),
+            "characters": _("Enter a username without spaces or invisible characters."),
+        },
+        style={"autocomplete": "username"},
+    )
+    client_metadata = ClientMetadataField(
+        child=StrictCharField(limit=131072, allow_blank=True), required=False, allow_null=True
+    )
+    analytics_metadata = AnalyticsMetadataSerializer(required=False, allow_null=True)
+    user_context_data = UserContextDataSerializer(required=False, allow_null=True)
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        # JSON's null, as one without members.
+        return super().run_validation({} if data is None else data)
+
+
+class ConfirmResetSerializer(RequestCodeSerializer):
+    """What ConfirmForgotPassword takes of a caller."""
+
+    confirmation_code = CodeField(
+        limit=2048,
+        write_only=True,
+        label=_("Reset code"),
+        help_text=_("The 6 digits in the email or text message."),
+        error_messages={
+            "required": _("Enter the code."),
+            "too_long": _("Enter the code from the message. This is too long to be one."),
+            "characters": _("Enter the code from the message, digits only."),
+        },
+        style={"autocomplete": "one-time-code", "inputmode": "numeric"},
+    )
+    password = PasswordField(
+        limit=256,
+        write_only=True,
+        label=_("New password"),
+        error_messages={
+            "required": _("Enter a new password."),
+            "too_long": _("Enter a password of {limit} characters or fewer."),
+            "characters": _("Enter a password without line breaks, tabs or control characters."),
+        },
+        style={"autocomplete": "new-password", "input_type": "password"},
+    )
+
+
+def _is_blank(character: str) -> bool:
+    """Whether ``character`` is a space of some kind, or an invisible one for format."""
+    return character.isspace() or unicodedata.category(character) == "Cf"

@@ -1,0 +1,293 @@
+"""
+What happens at the two steps of a reset, for all public faces alike: the serializer, the limits,
+the call, the signal, and an answer that doesn't depend on the account, in its time neither.
+
+A step raises DRF's ``ValidationError`` or a ``ResetError``. The faces say both in their own words.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Final
+
+from django.dispatch import Signal
+from django.http import HttpRequest
+from django.utils.crypto import salted_hmac
+from django.views.decorators.debug import sensitive_variables
+from rest_framework.exceptions import APIException
+
+from cognito_reset import throttling
+from cognito_reset.addresses import client_address, client_network
+from cognito_reset.conf import conf
+from cognito_reset.exceptions import (
+    AccountRefused,
+    Busy,
+    CognitoResetMisconfigured,
+    Misconfigured,
+    ResetError,
+    Throttled,
+)
+from cognito_reset.models import ResetEvent
+from cognito_reset.serializers import ConfirmResetSerializer, RequestCodeSerializer
+from cognito_reset.service import Delivery, get_service
+from cognito_reset.signals import (
+    password_reset_confirmed,
+    password_reset_failed,
+    password_reset_requested,
+)
+
+logger = logging.getLogger(__name__)
+
+RESEND_AFTER_SECONDS: Final = 60
+BODY_LIMIT: Final = 8192  # bytes of a request, of which no face needs as many
+# Of the uniform time: a call is waited for as long. The rest is for what follows an outcome, so that
+# those known early and those not known yet leave together.
+WAITED_SHARE: Final = 0.9
+Outcome = ResetEvent.Outcome
+
+
+def resolve_pool(request: HttpRequest, pool: str | None) -> str:
+    """Give the pool's alias: the one that the URL names, else the site's resolver's."""
+    return pool or conf.resolve_pool(request)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a caller has to know about an error: ``attr`` is the field, dotted, or ``None``."""
+
+    code: str
+    detail: str
+    attr: str | None
+
+
+def problems(error: APIException | ResetError) -> list[Problem]:
+    """Give an error of a step as a flat list, the same for every face."""
+    if isinstance(error, ResetError):
+        return [Problem(error.code, str(error.message), error.field)]
+    return list(_flat(error.detail))
+
+
+def _flat(detail: Any, attr: str | None = None) -> Iterator[Problem]:
+    if isinstance(detail, dict):
+        for name, inner in detail.items():
+            yield from _flat(inner, f"{attr}.{name}" if attr else str(name))
+    elif isinstance(detail, list):
+        for inner in detail:
+            yield from _flat(inner, attr)
+    else:
+        yield Problem(detail.code, str(detail), attr)
+
+
+@dataclass(frozen=True)
+class CodeRequested:
+    """What every accepted request for a code comes to, whatever became of it at Cognito."""
+
+    username: str
+    delivery: Delivery | None  # where the site shows it
+
+
+class Step:
+    """One step for one request. ``run()`` is all that a face calls."""
+
+    serializer_class: ClassVar[type[RequestCodeSerializer]]
+    name: ClassVar[str]
+    failed_signal: ClassVar[Signal]
+
+    def __init__(self, request: HttpRequest, *, pool: str | None, face: str) -> None:
+        self.request = request
+        self.face = face
+        self._pool = pool
+        self.username = ""
+
+    @cached_property
+    def pool(self) -> str:
+        return resolve_pool(self.request, self._pool)
+
+    @sensitive_variables()
+    def run(self, data: Any) -> Any:
+        serializer = self.serializer_class(data=data, context={"request": self.request})
+        serializer.is_valid(raise_exception=True)
+        values = serializer.validated_data
+        self.username = values["username"]
+        try:
+            self._check_in()
+            return self.perform(values)
+        except CognitoResetMisconfigured as error:
+            logger.critical("cognito_reset.misconfigured: %s", error)
+        raise Misconfigured
+
+    def perform(self, values: Mapping[str, Any]) -> Any:
+        raise NotImplementedError
+
+    def _check_in(self) -> None:
+        try:
+            throttling.check_in(
+                self.name,
+                pool=self.pool,
+                identifier=self.username,
+                network=client_network(self.request),
+            )
+        except Throttled as error:
+            is_first = throttling.is_first_refusal(error)
+            self._send(self.failed_signal, error.outcome, error, is_first=is_first)
+            raise
+
+    @sensitive_variables()
+    def _parameters(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Give what both operations take beside their own: the site's word over the caller's."""
+        forwarded = conf.forward_client_metadata
+        sent = values.get("client_metadata") or {}
+        metadata = {key: value for key, value in sent.items() if key in forwarded}
+        analytics = values.get("analytics_metadata") or {}
+        context = values.get("user_context_data") or {}
+        return {
+            "username": self.username,
+            "client_metadata": {**metadata, **conf.client_metadata(self.request)},
+            "analytics_endpoint_id": (
+                analytics.get("analytics_endpoint_id") if conf.forward_analytics_metadata else None
+            ),
+            "encoded_data": context.get("encoded_data") if conf.forward_encoded_data else None,
+            "ip_address": client_address(self.request) if conf.forward_ip_address else None,
+        }
+
+    def _send(self, signal: Signal, outcome: str, error: ResetError | None, **more: Any) -> None:
+        arguments = {
+            "request": self.request,
+            "pool": self.pool,
+            "face": self.face,
+            "username": self.username,
+            "outcome": outcome,
+            "error_code": error.code if error else "",
+            "aws_request_id": error.request_id if error else "",
+        }
+        signal.send_robust(type(self), **{**arguments, **more})
+
+
+class RequestCode(Step):
+    """
+    Ask Cognito for a code (ForgotPassword). Every outcome that depends on the account comes to the
+    same ``CodeRequested`` after the same time; what goes wrong for everybody is raised, where it is
+    known in that time.
+    """
+
+    serializer_class = RequestCodeSerializer
+    name = "request"
+    failed_signal = password_reset_requested
+
+    @sensitive_variables()
+    def perform(self, values: Mapping[str, Any]) -> CodeRequested:
+        start, uniform = time.monotonic(), conf.uniform_response_seconds
+        wait = uniform * WAITED_SHARE
+        delivery, failure = None, None
+        try:
+            delivery = get_service(self.pool).request_code(
+                **self._parameters(values), wait=wait or None
+            )
+        except Busy:
+            raise  # no call was made, so there is nothing to hide
+        except ResetError as error:
+            failure = error
+        _sleep_until(start + wait)  # all wake alike: work after a long sleep is slower
+        if failure is not None:
+            self._send(password_reset_requested, failure.outcome, failure)
+        elif delivery is not None:
+            request_id = delivery.request_id
+            self._send(password_reset_requested, Outcome.REQUESTED, None, aws_request_id=request_id)
+        else:
+            self._send(password_reset_requested, Outcome.PENDING, None)
+        _sleep_until(start + uniform)
+        if failure is not None and not isinstance(failure, AccountRefused):
+            raise failure
+        return CodeRequested(username=self.username, delivery=self._shown(delivery))
+
+    def _shown(self, delivery: Delivery | None) -> Delivery | None:
+        if not conf.show_destination:
+            return None
+        if delivery and "*" in delivery.destination:
+            return delivery
+        # None there is, or one that isn't masked: some emulators answer in clear.
+        return simulated_delivery(self.pool, self.username)
+
+
+class RefusalTime:
+    """
+    How long refusals take at the confirm step: the uniform time, or where some took longer of late
+    as many times as much as the longest, for else only accounts that there are would take that.
+    """
+
+    SECONDS_KEPT: Final = 300
+    MOST: Final = 5  # times the uniform time: waiting holds a worker
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._times, self._until = 1, 0.0
+
+    def end(self, start: float, uniform: float) -> float:
+        """Give when a refusal that is known now, of a call begun at ``start``, may leave."""
+        now = time.monotonic()
+        took = now - start
+        times = math.ceil(took / (uniform * WAITED_SHARE)) if uniform else 0
+        times = min(max(times, 1), self.MOST)
+        with self._lock:
+            if times >= self._times or now > self._until:
+                self._times, self._until = times, now + self.SECONDS_KEPT
+            return start + max(times, self._times) * uniform
+
+
+refusal_time = RefusalTime()
+
+
+class ConfirmReset(Step):
+    """
+    Set the new password with the code (ConfirmForgotPassword). Refusals take the same time, success
+    is said at once.
+    """
+
+    serializer_class = ConfirmResetSerializer
+    name = "confirm"
+    failed_signal = password_reset_failed
+
+    @sensitive_variables()
+    def perform(self, values: Mapping[str, Any]) -> None:
+        start = time.monotonic()
+        try:
+            request_id = get_service(self.pool).confirm(
+                **self._parameters(values),
+                confirmation_code=values["confirmation_code"],
+                password=values["password"],
+            )
+        except Busy:
+            raise
+        except ResetError as error:
+            self._send(password_reset_failed, error.outcome, error)
+            uniform = conf.uniform_response_seconds
+            # What is true for everybody says nothing of how long accounts take.
+            _sleep_until(refusal_time.end(start, uniform) if error.field else start + uniform)
+            raise
+        self._send(password_reset_confirmed, Outcome.CONFIRMED, None, aws_request_id=request_id)
+
+
+def simulated_delivery(pool: str, username: str) -> Delivery:
+    """
+    Make a delivery up, from nothing but what was typed, and always the same one: in the form that
+    Cognito gives to the destinations of users that there are.
+    """
+    name, at, domain = username.partition("@")
+    if at and name and domain:
+        return Delivery(f"{name[0]}***@{domain[0]}***", "EMAIL", "email", "")
+    if username.startswith("+") and username[1:].isdigit():
+        return Delivery(f"+*******{username[-4:]}", "SMS", "phone_number", "")
+    message = f"{pool}:{username}"
+    digest = salted_hmac("cognito_reset.delivery", message, algorithm="sha256").digest()
+    first, second = (chr(ord("a") + byte % 26) for byte in digest[:2])
+    return Delivery(f"{first}***@{second}***", "EMAIL", "email", "")
+
+
+def _sleep_until(end: float) -> None:
+    time.sleep(max(0.0, end - time.monotonic()))

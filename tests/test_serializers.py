@@ -1,0 +1,482 @@
+"""Validation: the model's limits and patterns, strict types, exact passwords, two codes."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+import unicodedata
+from functools import cache
+from typing import Any
+
+import botocore.session
+import pytest
+from hypothesis import example, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+from rest_framework.exceptions import ValidationError
+
+from cognito_reset.serializers import (
+    ClientMetadataField,
+    ConfirmResetSerializer,
+    RequestCodeSerializer,
+)
+
+GOOD = {"username": "alice", "confirmation_code": "123456", "password": "Correct-horse-1"}
+MODEL: Any = botocore.session.get_session().get_service_model("cognito-idp")
+# Every field that has a member of its own in AWS's input, by the serializer's name for it.
+MEMBERS = {
+    "username": "Username",
+    "confirmation_code": "ConfirmationCode",
+    "password": "Password",
+    "client_metadata": "ClientMetadata",
+    "analytics_metadata.analytics_endpoint_id": "AnalyticsMetadata.AnalyticsEndpointId",
+    "user_context_data.encoded_data": "UserContextData.EncodedData",
+}
+BIDI = ["\u202a", "\u202b", "\u202c", "\u202d", "\u202e", "\u2066", "\u2067", "\u2068", "\u2069"]
+ZERO_WIDTH = ["\u200b", "\u200c", "\u200d", "\u2060", "\ufeff", "\u00ad"]
+CONTROLS = ["\x01", "\x07", "\x1b", "\x7f", "\x80", "\x9f"]
+NO_TEXT = ["\x00", "\ud800", "\udc80", "\udfff"]
+
+
+def validated(data, serializer=ConfirmResetSerializer):
+    made = serializer(data=data)
+    assert made.is_valid(), made.errors
+    return made.validated_data
+
+
+def leaves(detail, path=""):
+    """The codes of an error by the dotted name of the field."""
+    if isinstance(detail, dict):
+        return {
+            name: code
+            for key, inner in detail.items()
+            for name, code in leaves(inner, f"{path}.{key}".strip(".")).items()
+        }
+    return {path: [item.code for item in detail]}
+
+
+def codes(data, serializer=ConfirmResetSerializer):
+    made = serializer(data=data)
+    made.is_valid()
+    return leaves(made.errors)
+
+
+def code_of(name, value):
+    """The one code that ``value`` gets in the field ``name``, everything else being right."""
+    found = codes({**GOOD, **nested(name, value)})
+    assert set(found) <= {name}, found
+    return found[name][0] if found else None
+
+
+def nested(name, value):
+    first, _, rest = name.partition(".")
+    return {first: nested(rest, value) if rest else value}
+
+
+@cache
+def shape(name):
+    found = MODEL.operation_model("ConfirmForgotPassword").input_shape
+    for member in MEMBERS[name].split("."):
+        found = found.members[member]
+    return found
+
+
+def seconds(call):
+    """This thread's own time on the processor, whatever else the machine does."""
+    start = time.thread_time()
+    call()
+    return time.thread_time() - start
+
+
+def test_the_fields_are_awss_members_in_snake_case():
+    """What a caller may send is AWS's input, without what is the site's or the server's to say."""
+    members = set(MODEL.operation_model("ConfirmForgotPassword").input_shape.members)
+    ours = {member.partition(".")[0] for member in MEMBERS.values()}
+    assert members - ours == {"ClientId", "SecretHash"}
+    assert set(MODEL.shape_for("UserContextDataType").members) - {"EncodedData"} == {"IpAddress"}
+    assert {name.partition(".")[0] for name in MEMBERS} == set(ConfirmResetSerializer().fields)
+    assert set(RequestCodeSerializer().fields) == set(ConfirmResetSerializer().fields) - {
+        "confirmation_code",
+        "password",
+    }
+
+
+@pytest.mark.parametrize("name", ["username", "confirmation_code", "password"])
+@pytest.mark.parametrize("character", ["x", "é", "🔑", "丂"])
+def test_g4_limits_are_the_models_in_characters(name, character):
+    """G4: as many characters as botocore's model allows, whatever they take in bytes; not one more."""
+    most = shape(name).metadata["max"]
+    assert code_of(name, character * most) is None
+    assert code_of(name, character * (most + 1)) == "invalid"
+
+
+@pytest.mark.parametrize(
+    "name", ["analytics_metadata.analytics_endpoint_id", "user_context_data.encoded_data"]
+)
+def test_g4_limits_of_the_optional_members_are_the_models(name):
+    """G4: the other members have limits of their own, or none and then StringType's."""
+    most = shape(name).metadata.get("max", MODEL.shape_for("StringType").metadata["max"])
+    assert code_of(name, "x" * most) is None
+    assert code_of(name, "x" * (most + 1)) == "invalid"
+
+
+def test_g4_limits_of_client_metadata_are_the_models():
+    """G4: a value of the map is a StringType, which may be empty."""
+    value = shape("client_metadata").value.metadata
+    for length in (value["min"], value["max"]):
+        assert code_of("client_metadata", {"key": "x" * length}) is None
+    assert code_of("client_metadata", {"key": "x" * (value["max"] + 1)}) == "invalid"
+
+
+def test_the_usernames_categories_are_those_of_the_models_pattern():
+    r"""The model writes them as \p{…}, which Python's re doesn't know."""
+    pattern = shape("username").metadata["pattern"]
+    allowed = set(re.findall(r"\\p\{(.)\}", pattern))
+    assert re.sub(r"\\p\{.\}", "", pattern) == "[]+"
+    field = RequestCodeSerializer().fields["username"]
+    for number in [*range(0, 0x3000, 3), *range(0x3000, sys.maxunicode + 1, 97)]:
+        text = f"a{chr(number)}b"
+        category = unicodedata.category(chr(number))
+        try:
+            accepted = field.run_validation(text) == text
+        except ValidationError:
+            accepted = False
+        assert accepted == (category[0] in allowed), (hex(number), category)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "123456",
+        "ab c",
+        "a\tb",
+        "a\nb",
+        "a\u00a0b",
+        "a\u3000b",
+        "a\u2028b",
+        "a\x0bb",
+        "a\x1fb",
+        "é🔑",
+    ],
+)
+def test_what_is_accepted_fits_the_models_patterns(text):
+    r"""[\S]+, as Java reads it: only ASCII's blanks are blanks. A code's are dropped before."""
+    for name in ("confirmation_code", "password"):
+        pattern = shape(name).metadata["pattern"]
+        assert pattern == r"[\S]+"
+        made = ConfirmResetSerializer(data={**GOOD, name: text})
+        if made.is_valid():
+            sent = made.validated_data[name]
+            # Inner spaces of a password are Cognito's to judge: its guide and its model differ.
+            sent = sent.replace(" ", "") if name == "password" else sent
+            assert re.fullmatch(pattern, sent, re.ASCII)
+        else:
+            assert re.search(r"[\t\n\x0b]", text) or (name, text) == ("confirmation_code", "a\x1fb")
+
+
+@pytest.mark.parametrize("name", ["username", "confirmation_code", "password"])
+@pytest.mark.parametrize(
+    "value",
+    [["a@example.com", "b@example.com"], {"a": "b"}, 12345, 1.5, True, False, None, [], {}, b"a"],
+    ids=repr,
+)
+def test_g1_only_a_string_is_a_string(name, value):
+    """G1: a list of two addresses, a number or a boolean is refused, never turned into text."""
+    assert code_of(name, value) == "invalid"
+
+
+@pytest.mark.parametrize("name", sorted(set(MEMBERS) - set(GOOD)))
+@pytest.mark.parametrize("value", [["a"], 5, True, {"key": 5}], ids=repr)
+def test_g1_the_optional_members_are_as_strict(name, value):
+    """G1: so is what may be left out."""
+    assert code_of(name, value) == "invalid"
+
+
+@pytest.mark.parametrize("name", ["analytics_metadata", "user_context_data"])
+@pytest.mark.parametrize("value", ["text", ["a"], 5], ids=repr)
+def test_g1_a_structure_is_a_structure(name, value):
+    """G1: a text or a list is no structure."""
+    assert codes({**GOOD, name: value}) == {f"{name}.non_field_errors": ["invalid"]}
+
+
+@pytest.mark.parametrize("data", [[], "text", 5, True], ids=repr)
+def test_g1_a_body_is_an_object(data):
+    """G1: JSON that isn't an object is refused as one error."""
+    assert codes(data) == {"non_field_errors": ["invalid"]}
+
+
+@pytest.mark.parametrize("data", [{}, None, {"other": 1}], ids=repr)
+def test_what_is_missing_is_required(data):
+    """An empty body, null included, names each field that is missing."""
+    assert codes(data) == {name: ["required"] for name in GOOD}
+    assert codes(data, RequestCodeSerializer) == {"username": ["required"]}
+
+
+@pytest.mark.parametrize("name", sorted(GOOD))
+def test_an_empty_text_is_missing(name):
+    """An empty input of a page is a missing value, not a wrong one."""
+    assert code_of(name, "") == "required"
+
+
+@pytest.mark.parametrize("name", sorted(set(MEMBERS) - set(GOOD)))
+def test_an_absent_member_is_as_good_as_null(name):
+    """AWS's SDKs send null for what their caller left out."""
+    assert codes(GOOD) == {}
+    assert code_of(name, None) is None
+    assert code_of(name.partition(".")[0], None) is None
+
+
+@pytest.mark.parametrize(
+    "name", ["analytics_metadata.analytics_endpoint_id", "user_context_data.encoded_data"]
+)
+def test_an_optional_text_may_be_empty(name):
+    """The model gives these no least length."""
+    assert code_of(name, "") is None
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        "x pässword 🔑 y",
+        "\uff21bc",
+        "e\u0301",
+        "é",
+        "MiXeD",
+        "a\u00a0b",
+        "a\u200bb",
+        "\u00a0a",
+        "a" * 256,
+    ],
+)
+def test_g2_a_password_is_taken_exactly(password):
+    """G2: no trimming, no normalisation, no case change, no truncation."""
+    assert validated({**GOOD, "password": password})["password"] == password
+
+
+@pytest.mark.parametrize("password", [" pässword 🔑 ", " a", "a ", " ", "   "])
+def test_g2_a_space_at_an_end_is_refused_in_words(password):
+    """G2: Cognito takes none there, and cutting it off would set another password."""
+    made = ConfirmResetSerializer(data={**GOOD, "password": password})
+    assert not made.is_valid()
+    [error] = made.errors["password"]
+    assert (error.code, str(error)) == (
+        "invalid",
+        "Remove the space at the start or the end of the password.",
+    )
+
+
+@pytest.mark.parametrize("blank", ["\t", "\n", "\r", "\x0b", "\x0c"])
+def test_g2_no_other_blank_stands_in_a_password(blank):
+    """G2: line breaks and tabs come from pasting, and Cognito's pattern has no place for them."""
+    for password in (f"a{blank}b", f"{blank}a", f"a{blank}"):
+        assert code_of("password", password) == "invalid"
+
+
+@pytest.mark.parametrize("invisible", [*CONTROLS, *BIDI, *ZERO_WIDTH])
+def test_g5_a_username_has_nothing_invisible_inside(invisible):
+    """G5: controls, direction marks and zero-width characters are refused."""
+    assert code_of("username", f"ali{invisible}ce") == "invalid"
+
+
+@pytest.mark.parametrize("invisible", [" ", "\t", "\n", "\u00a0", "\u3000", *BIDI, *ZERO_WIDTH])
+def test_g7_pasting_brings_blanks_along_at_the_ends(invisible):
+    """G7: a username is trimmed, of what it can't contain anyway."""
+    assert validated({**GOOD, "username": f"{invisible}alice {invisible}"})["username"] == "alice"
+
+
+def test_g7_a_username_is_nothing_but_trimmed():
+    """G7: what Cognito compares is sent as it was typed, emoji and their variation marks included."""
+    for username in (
+        "Alice",
+        "\uff56ictim",
+        "e\u0301",
+        "me❤\ufe0f",
+        "\ufe0fme",
+        "a@b.example",
+        "+1555",
+    ):
+        assert validated({**GOOD, "username": username})["username"] == username
+
+
+@pytest.mark.parametrize("username", [" ", "\u200b", " \t\u00a0\ufeff"])
+def test_g5_a_username_of_blanks_is_missing(username):
+    """G5: nothing to see is nothing typed."""
+    assert code_of("username", username) == "required"
+
+
+@pytest.mark.parametrize("inner", ["ali ce", "ali\u00a0ce", "a\u3000b", "a\nb"])
+def test_g5_a_username_has_no_inner_blank(inner):
+    """G5: Cognito's pattern has none."""
+    assert code_of("username", inner) == "invalid"
+
+
+@pytest.mark.parametrize("character", NO_TEXT)
+@pytest.mark.parametrize("name", sorted(MEMBERS))
+def test_g5_what_is_no_text_is_refused(name, character):
+    """G5: NUL and lone surrogates go nowhere near .encode()."""
+    text = f"a{character}b"
+    value = {"key": text} if name == "client_metadata" else text
+    assert code_of(name, value) == "invalid"
+
+
+def test_g5_an_error_names_no_key_of_a_callers():
+    """G5: a key that can't be encoded would break the answer that names it."""
+    made = ConfirmResetSerializer(data={**GOOD, "client_metadata": {"\ud800": 5}})
+    assert not made.is_valid()
+    json.dumps(made.errors, ensure_ascii=False).encode()
+    assert codes({**GOOD, "client_metadata": {"a": 1}}) == {"client_metadata": ["invalid"]}
+
+
+@pytest.mark.parametrize(
+    ("typed", "sent"),
+    [
+        ("123 456", "123456"),
+        ("123-456", "123456"),
+        ("123\u2013456", "123456"),
+        (" 12\u00a034\u200b56\n", "123456"),
+        ("\u2066123456\u2069", "123456"),
+        ("123456\ufe0f", "123456"),
+        ("\uff11\uff12\uff13\uff14\uff15\uff16", "123456"),
+        ("١٢٣٤٥٦", "123456"),
+        ("१२३४५६", "123456"),
+        ("aBc-12", "aBc12"),
+    ],
+)
+def test_g5_a_code_is_read_as_people_type_it(typed, sent):
+    """G5: spaces, hyphens and invisible characters go, and every script has its digits."""
+    assert validated({**GOOD, "confirmation_code": typed})["confirmation_code"] == sent
+
+
+@pytest.mark.parametrize("code", [" ", "-", "\u200b \u2013"])
+def test_g5_a_code_of_blanks_is_missing(code):
+    """G5: and then it is asked for."""
+    assert code_of("confirmation_code", code) == "required"
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+def test_g5_a_code_has_no_controls(control):
+    """G5: what isn't a blank isn't dropped silently."""
+    assert code_of("confirmation_code", f"123{control}456") == "invalid"
+
+
+LONG = 100_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a" * LONG,
+        " " * LONG,
+        "a" + " " * LONG,
+        "\u200b" * LONG,
+        "-" * LONG,
+        "ﷺ" * LONG,
+        " a" * LONG,
+    ],
+    ids=lambda text: f"{text[:2]!a}…",
+)
+@pytest.mark.parametrize("name", sorted(MEMBERS))
+def test_g8_time_is_linear(name, text):
+    """G8: 100 kB of the worst input takes less than 50 ms in every field."""
+    value: Any = {"key": text} if name == "client_metadata" else text
+    data = {**GOOD, **nested(name, value)}
+    took = min(seconds(ConfirmResetSerializer(data=data).is_valid) for _ in range(3))
+    assert took < 0.05
+
+
+@pytest.mark.parametrize("name", sorted(GOOD))
+def test_g8_the_longest_value_that_is_looked_at_is_looked_at_quickly(name):
+    """G8: within the limit, too."""
+    most = shape(name).metadata["max"]
+    for text in (" " * most, "a " * (most // 2), "\u200b-" * (most // 2)):
+        data = {**GOOD, name: text}
+        assert min(seconds(ConfirmResetSerializer(data=data).is_valid) for _ in range(3)) < 0.05
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {"client_id": "x", "user_pool_id": "y", "secret_hash": "z"},
+        {"ClientId": "x", "UserPoolId": "y", "Username": "mallory"},
+        {"user_context_data": {"ip_address": "192.0.2.1"}},
+        {"analytics_metadata": {"AnalyticsEndpointId": "x"}},
+    ],
+)
+def test_g10_unknown_members_reach_nobody(extra):
+    """G10: nothing but the documented fields comes out, the address of the client included."""
+    found = validated({**GOOD, **extra})
+    for name, value in found.items():
+        assert name in GOOD or value == {}
+    assert set(found) - set(GOOD) <= {"user_context_data", "analytics_metadata"}
+
+
+def test_validation_gives_what_the_members_hold():
+    """All six members, as they came."""
+    data = {
+        **GOOD,
+        "client_metadata": {"language": "de"},
+        "analytics_metadata": {"analytics_endpoint_id": "endpoint"},
+        "user_context_data": {"encoded_data": "device"},
+    }
+    assert validated(data) == data
+
+
+def test_secrets_are_never_shown_again():
+    """A serializer's representation, which pages render, has neither code nor password."""
+    made = ConfirmResetSerializer(GOOD)
+    assert set(made.data) & {"confirmation_code", "password"} == set()
+
+
+def test_every_error_is_a_sentence_for_a_person():
+    """No code and no name of DRF's is shown."""
+    for name, field in ConfirmResetSerializer().fields.items():
+        if isinstance(field, ClientMetadataField) or name in GOOD:
+            made = ConfirmResetSerializer(data={**GOOD, name: {"a": 1}})
+            made.is_valid()
+            [error] = made.errors[name]
+            assert re.fullmatch(r"[A-Z][^{}]+\.", str(error))
+
+
+ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=40) | st.text()
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | ANY_TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(ANY_TEXT, inner, max_size=3),
+    max_leaves=5,
+)
+FIELDS = st.fixed_dictionaries(
+    {},
+    optional={
+        **dict.fromkeys(GOOD, ANY_TEXT | ANY_JSON),
+        **{name.partition(".")[0]: ANY_JSON for name in MEMBERS if name not in GOOD},
+        "analytics_metadata": st.fixed_dictionaries({"analytics_endpoint_id": ANY_JSON}),
+        "user_context_data": st.fixed_dictionaries({"encoded_data": ANY_JSON}),
+    },
+)
+
+
+@given(data=FIELDS | ANY_JSON)
+@example(data=dict.fromkeys(GOOD, "\ud800"))
+@examples(database=None, deadline=None, max_examples=150)
+def test_g5_nothing_raises_anything_but_a_refusal(data):
+    """G5: whatever comes is taken or refused with one of two codes, and can be encoded."""
+    for serializer in (RequestCodeSerializer, ConfirmResetSerializer):
+        made = serializer(data=data)
+        if made.is_valid():
+            for name in set(GOOD) & set(made.validated_data):
+                assert made.validated_data[name].encode()
+        else:
+            assert {code for found in leaves(made.errors).values() for code in found} <= {
+                "required",
+                "invalid",
+            }
+            json.dumps(made.errors, ensure_ascii=False).encode()
+
+
+@given(text=ANY_TEXT)
+@examples(database=None, deadline=None, max_examples=100)
+def test_g2_any_password_is_exact_or_refused(text):
+    """G2: there is no third way."""
+    made = ConfirmResetSerializer(data={**GOOD, "password": text})
+    assert not made.is_valid() or made.validated_data["password"] == text

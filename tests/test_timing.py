@@ -1,0 +1,92 @@
+"""
+A7: how long an answer takes doesn't tell who has an account.
+
+The short form takes a few samples of each; COGNITO_RESET_TIMING_SAMPLES=300 is the promise's own.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+
+import pytest
+
+from cognito_reset.service import get_service
+from cognito_reset.steps import RefusalTime
+from tests.faces import FACES
+from tests.test_views import with_settings
+
+SAMPLES = int(os.environ.get("COGNITO_RESET_TIMING_SAMPLES", "10"))
+UNIFORM = 0.2
+# With few samples chance alone strays further: 0.58 is for 300 of each (0.1 % false alarms).
+BOUND = 0.58 if SAMPLES >= 300 else 0.5 + 1.4 / SAMPLES**0.5
+
+
+def auc(first, second):
+    """Give the chance that one of ``second`` takes longer than one of ``first``, folded to >= 0.5."""
+    wins = sum((b > a) + 0.5 * (b == a) for a in first for b in second)
+    share = wins / (len(first) * len(second))
+    return max(share, 1 - share)
+
+
+@pytest.fixture
+def delays(people):
+    """Seconds that Cognito takes by name, before it answers."""
+    seconds: dict[str, float] = {}
+
+    def wait(request, **kwargs):
+        body = request.body.decode() if isinstance(request.body, bytes) else request.body
+        time.sleep(next(value for name, value in seconds.items() if f'"{name}"' in body))
+
+    events = get_service().client.meta.events
+    events.register_first("before-send.cognito-identity-provider", wait, unique_id="timing")
+    yield seconds
+    events.unregister("before-send.cognito-identity-provider", wait, unique_id="timing")
+
+
+@pytest.mark.parametrize("make_face", FACES)
+@pytest.mark.parametrize("step", ["request", "confirm"])
+@pytest.mark.parametrize("existing", [0.12, 0.3], ids=["quick", "slower-than-uniform"])
+def test_a7_time_does_not_tell_who_has_an_account(
+    people, settings, delays, monkeypatch, make_face, step, existing
+):
+    """A7: a missing user takes Cognito 10 ms, an existing one longer: the ranks say nothing."""
+    with_settings(settings, UNIFORM_RESPONSE_SECONDS=UNIFORM)
+    monkeypatch.setattr("cognito_reset.steps.refusal_time", RefusalTime())
+    people.emulator.options.hourly_allowance = 10_000
+    delays |= {"alice": existing, "nobody": 0.01}
+    took: dict[str, list[float]] = {"alice": [], "nobody": []}
+    # The first slow refusal is how the app learns that there are slow ones.
+    getattr(make_face(), step)("alice")
+    order = ["alice", "nobody"] * SAMPLES
+    random.Random(step).shuffle(order)
+    for name in order:
+        face = make_face()
+        start = time.perf_counter()
+        response = getattr(face, step)(name)
+        took[name].append(time.perf_counter() - start)
+        assert response.status_code in (202, 302, 400)
+    assert auc(took["alice"], took["nobody"]) < BOUND
+    assert min(took["nobody"]) >= UNIFORM
+
+
+def test_the_measure_sees_a_difference():
+    """The test can fail: two classes that differ have an AUC far from a half."""
+    assert auc([1, 2, 3], [1.5, 2.5, 3.5]) > 0.6
+    assert auc([3, 4], [1, 2]) == 1
+    assert auc([1, 2], [1, 2]) == 0.5
+
+
+def test_a8_refusals_wait_for_slow_ones_within_bounds():
+    """A8: a slow refusal makes others slower for five minutes, and never more than five times."""
+    kept = RefusalTime()
+    now = time.monotonic()
+    assert kept.end(now, 1.0) == pytest.approx(now + 1)
+    assert kept.end(now - 1.5, 1.0) == pytest.approx(now + 0.5, abs=0.05)
+    assert kept.end(now, 1.0) == pytest.approx(now + 2)
+    assert kept.end(now - 60, 1.0) < time.monotonic()
+    assert kept.end(now, 1.0) == pytest.approx(now + 5)
+    kept._until = now - 1
+    assert kept.end(now, 1.0) == pytest.approx(now + 1)
+    assert kept.end(now, 0) == now

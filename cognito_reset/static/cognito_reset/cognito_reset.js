@@ -1,0 +1,74 @@
+// Every page works without this script.
+"use strict";
+
+(() => {
+  const each = (selector, use) => document.querySelectorAll(selector).forEach(use);
+
+  each("[data-cr-summary]", (summary) => summary.focus());
+
+  each("[data-cr-toggle]", (button) => {
+    const input = document.getElementById(button.getAttribute("aria-controls"));
+    const texts = button.dataset;
+    const show = (shown) => {
+      input.type = shown ? "text" : "password";
+      button.textContent = shown ? texts.hide : texts.show;
+      button.setAttribute("aria-label", shown ? texts.hideLabel : texts.showLabel);
+    };
+    button.hidden = false;
+    button.addEventListener("click", () => {
+      const shown = input.type === "password";
+      show(shown);
+      button.nextElementSibling.textContent = shown ? texts.shown : texts.hidden;
+    });
+    // Browsers remember what was typed into a text field, but not a password.
+    input.form.addEventListener("submit", () => show(false));
+  });
+
+  // A form whose button is marked as disabled isn't sent: while it is under way, or during the
+  // wait between two codes. The button keeps its focus.
+  each("[data-cr-form]", (form) => {
+    const button = form.querySelector("[type=submit]");
+    const wait = form.querySelector("[data-cr-wait]");
+    let end = wait ? Date.now() + 1000 * wait.dataset.crWait : 0;
+    const disable = (disabled) => button.setAttribute("aria-disabled", disabled);
+    const release = () => disable(end > Date.now());
+
+    form.addEventListener("submit", (event) => {
+      if (button.getAttribute("aria-disabled") === "true") {
+        event.preventDefault();
+      } else {
+        disable(true);
+        setTimeout(release, 20000); // longer than the server takes: the person stopped the page
+      }
+    });
+    addEventListener("pageshow", release);
+
+    if (!wait) return;
+    const texts = wait.dataset;
+    const plural = plurals(texts.language);
+    const tick = () => {
+      const seconds = Math.ceil((end - Date.now()) / 1000);
+      if (seconds > 0) {
+        const like = [1, 2, 3, 11].find((number) => plural(number) === plural(seconds)) || 11;
+        wait.textContent = texts[`text-${like}`].replace(like, seconds);
+      } else {
+        end = 0;
+        clearInterval(timer);
+        wait.hidden = true;
+        form.querySelector("[data-cr-over]").textContent = texts.over; // announced, once
+        button.removeAttribute("aria-describedby");
+        release();
+      }
+    };
+    const timer = setInterval(tick, 1000);
+  });
+
+  function plurals(language) {
+    try {
+      const rules = new Intl.PluralRules(language);
+      return (number) => rules.select(number);
+    } catch {
+      return (number) => number === 1;
+    }
+  }
+})();

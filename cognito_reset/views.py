@@ -1,0 +1,395 @@
+"""
+The pages, as plain Django views (an APIView would be exempt from CSRF):
+
+- RequestView: ask for a code. GET shows the form; POST sends and goes on to confirm.
+- ConfirmView: enter the code with a new password. POST sets it and goes on to done.
+- DoneView: says once what came of it.
+
+The session holds, by pool, who is resetting and since when; never a code or a password. Nothing
+depends on it: the confirm page opens without one and asks for the username.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, ClassVar, Final
+
+from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.views import RedirectURLMixin
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
+from django.shortcuts import redirect, render, resolve_url
+from django.urls import NoReverseMatch, reverse
+from django.utils.decorators import method_decorator
+from django.utils.functional import Promise
+from django.utils.http import urlencode
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+from django.views import View
+from django.views.decorators.cache import never_cache
+from django.views.decorators.clickjacking import xframe_options_deny
+from django.views.decorators.csrf import csrf_protect
+from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
+from rest_framework.exceptions import ErrorDetail, ValidationError
+from rest_framework.serializers import Serializer
+
+from cognito_reset.conf import conf
+from cognito_reset.exceptions import (
+    CognitoResetMisconfigured,
+    MaybeSent,
+    Misconfigured,
+    OutcomeUnknown,
+    ResetError,
+    Throttled,
+)
+from cognito_reset.steps import (
+    BODY_LIMIT,
+    RESEND_AFTER_SECONDS,
+    CodeRequested,
+    ConfirmReset,
+    Problem,
+    RequestCode,
+    Step,
+    problems,
+    resolve_pool,
+)
+
+logger = logging.getLogger(__name__)
+
+FLOW_SECONDS: Final = 3600  # as long as Cognito's code lives
+
+
+@dataclass(frozen=True)
+class PageField:
+    """A serializer's field as a template shows it. ``value`` is empty for what must not come back."""
+
+    name: str
+    label: str
+    help_text: str
+    value: str
+    type: str
+    autocomplete: str
+    inputmode: str
+    errors: Sequence[str]
+
+    @property
+    def id(self) -> str:
+        return f"id_{self.name}"
+
+
+@dataclass(frozen=True)
+class PageError:
+    """One line of the error summary. ``id`` is that of the field that it leads to, or ""."""
+
+    id: str
+    message: str
+
+
+class Flow:
+    """What the session keeps of a reset on one pool, by the pool's alias."""
+
+    def __init__(self, request: HttpRequest, pool: str) -> None:
+        self._session = request.session
+        self._key = f"cognito_reset:{pool}"
+        state = self._session.get(self._key, {})
+        self._state = state if time.time() < state.get("until", 0) else {}
+
+    @property
+    def username(self) -> str:
+        return str(self._state.get("username", ""))
+
+    @property
+    def destination(self) -> str | None:
+        destination: str | None = self._state.get("destination")
+        return destination
+
+    @property
+    def resend_after(self) -> int:
+        """Give the seconds until another code may be asked for."""
+        resend_at: float = self._state.get("resend_at", 0)
+        return max(0, math.ceil(resend_at - time.time()))
+
+    def start(self, username: str, *, resend_after: int, destination: str | None = None) -> None:
+        state = {"username": username, "resend_at": time.time() + resend_after}
+        self._keep({**state, "destination": destination} if destination else state)
+
+    def finish(self, outcome: str) -> None:
+        self._keep({"outcome": outcome})
+
+    def take_outcome(self) -> str:
+        """Give the outcome once: the done page belongs to one reset, not to an address."""
+        outcome = str(self._state.get("outcome", ""))
+        if outcome:
+            self.end()
+        return outcome
+
+    def end(self) -> None:
+        self._session.pop(self._key, None)
+
+    def _keep(self, state: dict[str, Any]) -> None:
+        if self._key not in self._session:
+            self._session.cycle_key()  # against fixation; all else in the session stays as it is
+        self._session[self._key] = {**state, "until": time.time() + FLOW_SECONDS}
+
+
+def guarded(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Refuse a body that no form of ours makes, before anything reads it. Keep the address here."""
+
+    @wraps(view)
+    def guard(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        if length.isdecimal() and len(length) < 10 and int(length) <= BODY_LIMIT:
+            response = view(request, *args, **kwargs)
+        else:
+            text = _("The request is too large.")
+            response = HttpResponse(text, status=413, content_type="text/plain")
+        # Not "no-referrer": browsers then send "Origin: null", which Django's CSRF check refuses.
+        response.headers["Referrer-Policy"] = "same-origin"
+        return response
+
+    return guard
+
+
+class PageView(View):
+    """What the three pages share."""
+
+    http_method_names = ["get", "head", "post", "options"]
+    template_name: ClassVar[str]
+
+    @method_decorator(
+        [
+            login_not_required,
+            sensitive_post_parameters(),
+            never_cache,
+            xframe_options_deny,
+            guarded,
+            csrf_protect,
+            # ATOMIC_REQUESTS could take an attempt back, and would hold a lock during the call.
+            transaction.non_atomic_requests,
+        ]
+    )
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            self.flow = Flow(request, resolve_pool(request, kwargs.get("pool")))
+            return super().dispatch(request, *args, **kwargs)
+        except CognitoResetMisconfigured as error:
+            logger.critical("cognito_reset.misconfigured: %s", error)
+        # Reads no setting, for one of them is the fault.
+        response = HttpResponse(Misconfigured.message, status=503, content_type="text/plain")
+        response.headers["Retry-After"] = str(Misconfigured.wait)
+        return response
+
+    def url(self, name: str) -> str:
+        # The very namespace that the visitor is in, so that a reset ends where it began.
+        match = self.request.resolver_match
+        if match is None:
+            return reverse(f"cognito_reset:{name}")
+        # What the path holds, of a tenant say, and not what the include adds.
+        added: dict[str, Any] = match.extra_kwargs  # type: ignore[attr-defined]  # the stubs lack it
+        captured = {name: value for name, value in match.kwargs.items() if name not in added}
+        return reverse(f"{match.namespace}:{name}", kwargs=captured)
+
+    def render(self, *, template: str = "", status: int = 200, **context: Any) -> HttpResponse:
+        common = {
+            "sign_in_url": _resolved(conf.sign_in_url),
+            "contact_url": _resolved(conf.contact_url),
+            "request_url": self.url("request"),
+            "confirm_url": self.url("confirm"),
+        }
+        return render(
+            self.request, template or self.template_name, {**common, **context}, status=status
+        )
+
+
+class StepView(RedirectURLMixin, PageView):
+    """
+    A page with the form of one step. Subclasses say what follows when the step is done. A "next"
+    that leads to an allowed host is carried along, and all others are dropped.
+    """
+
+    step_class: ClassVar[type[Step]]
+    fields: ClassVar[Sequence[str]]
+    stop_template_name: ClassVar[str] = "cognito_reset/stop.html"
+
+    def url(self, name: str) -> str:
+        url, following = super().url(name), self.get_redirect_url()
+        return f"{url}?{urlencode({'next': following})}" if following and name != "done" else url
+
+    def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        return self.render_form({"username": self.flow.username})
+
+    @sensitive_variables()
+    def post(self, request: HttpRequest, pool: str | None = None, **kwargs: Any) -> HttpResponse:
+        step = self.step_class(request, pool=pool, face="pages")
+        serializer = step.serializer_class()
+        data = {name: request.POST.get(name, "") for name in self.fields}
+        try:
+            return self.done(step, step.run(_single_values(request.POST, serializer)))
+        except ValidationError as error:
+            return self.render_form(data, problems(error))
+        except ResetError as error:
+            return self.refused(step, error, data)
+
+    def done(self, step: Step, result: Any) -> HttpResponse:
+        raise NotImplementedError
+
+    @sensitive_variables()
+    def refused(self, step: Step, error: ResetError, data: dict[str, str]) -> HttpResponse:
+        if error.field:
+            return self.render_form(data, problems(error))
+        return self.render_stop(error, data)
+
+    @sensitive_variables()
+    def render_form(self, data: dict[str, str], found: Sequence[Problem] = ()) -> HttpResponse:
+        username = self.known_username(data)
+        return self.render(
+            status=400 if found else 200,
+            fields=self.page_fields(data, found),
+            errors=[
+                PageError(
+                    f"id_{problem.attr}" if problem.attr in self.fields else "", problem.detail
+                )
+                for problem in found
+            ],
+            username=username,
+            sent=bool(username) and not found,
+            resend_after=self.flow.resend_after,
+            destination=self.flow.destination if conf.show_destination else None,
+        )
+
+    @sensitive_variables()
+    def render_stop(self, error: ResetError, data: dict[str, str]) -> HttpResponse:
+        reason = "throttled" if isinstance(error, Throttled) else "unavailable"
+        retry_after = error.retry_after or 0
+        response = self.render(
+            template=self.stop_template_name,
+            status=error.status,
+            reason="maybe_sent" if isinstance(error, MaybeSent) else reason,
+            step=self.step_class.name,
+            retry_after=retry_after,
+            wait=_wait(retry_after),
+            fields=self.page_fields(data),
+            username=self.known_username(data),
+        )
+        response.headers["Retry-After"] = str(retry_after)
+        return response
+
+    def known_username(self, data: dict[str, str]) -> str:
+        """Give the session's name, unless another was typed."""
+        return self.flow.username if data["username"] in ("", self.flow.username) else ""
+
+    @sensitive_variables()
+    def page_fields(self, data: dict[str, str], found: Sequence[Problem] = ()) -> list[PageField]:
+        serializer = self.step_class.serializer_class()
+        return [
+            PageField(
+                name=name,
+                label=str(field.label),
+                help_text=str(field.help_text or ""),
+                value="" if field.write_only else data.get(name, ""),
+                type=field.style.get("input_type", "text"),
+                autocomplete=field.style["autocomplete"],
+                inputmode=field.style.get("inputmode", ""),
+                errors=[problem.detail for problem in found if problem.attr == name],
+            )
+            for name, field in serializer.fields.items()
+            if name in self.fields
+        ]
+
+
+class RequestView(StepView):
+    template_name = "cognito_reset/request.html"
+    step_class = RequestCode
+    fields = ("username",)
+
+    def done(self, step: Step, result: CodeRequested) -> HttpResponse:
+        destination = result.delivery.destination if result.delivery else None
+        self.flow.start(step.username, resend_after=RESEND_AFTER_SECONDS, destination=destination)
+        return redirect(self.url("confirm"))
+
+    def refused(self, step: Step, error: ResetError, data: dict[str, str]) -> HttpResponse:
+        if isinstance(error, Throttled) and error.cool_down:  # a double click, or a refresh
+            same = self.flow.username == step.username
+            destination = self.flow.destination if same else None
+            self.flow.start(
+                step.username, resend_after=error.retry_after or 0, destination=destination
+            )
+            return redirect(self.url("confirm"))
+        return super().refused(step, error, data)
+
+
+class ConfirmView(StepView):
+    template_name = "cognito_reset/confirm.html"
+    step_class = ConfirmReset
+    fields = ("username", "confirmation_code", "password")
+    success_url: str | None = None  # instead of the done page
+
+    def done(self, step: Step, result: None) -> HttpResponse:
+        """
+        Lead on, and sign nobody in. A site that wants that overrides this: ``step.username`` is who
+        has just proved to read the messages of the account.
+        """
+        elsewhere = self.get_redirect_url() or self.success_url
+        if elsewhere:
+            self.flow.end()
+            return redirect(elsewhere)
+        self.flow.finish("confirmed")
+        return redirect(self.url("done"))
+
+    @sensitive_variables()
+    def refused(self, step: Step, error: ResetError, data: dict[str, str]) -> HttpResponse:
+        if isinstance(error, OutcomeUnknown):
+            # A page of its own address, for a refresh must not send the code again.
+            self.flow.finish("unknown")
+            return redirect(self.url("done"))
+        return super().refused(step, error, data)
+
+
+class DoneView(PageView):
+    template_name = "cognito_reset/done.html"
+    http_method_names = ["get", "head", "options"]
+
+    def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        outcome = self.flow.take_outcome()
+        if not outcome:
+            return redirect(self.url("request"))
+        return self.render(outcome=outcome)
+
+
+@sensitive_variables()
+def _single_values(data: QueryDict, serializer: Serializer[Any]) -> dict[str, Any]:
+    """
+    Give a form as JSON would have it: "a.b" nested, each field once. DRF would take the last of a
+    repeated one, and what was checked need not be what was sent.
+    """
+    values: dict[str, Any] = {}
+    for key, sent in data.lists():
+        name, dot, inner = key.partition(".")
+        if name not in serializer.fields:
+            continue
+        target, member = (values.setdefault(name, {}), inner) if dot else (values, name)
+        if len(sent) > 1 or not isinstance(target, dict) or member in target:
+            detail = ErrorDetail(str(_("Enter one value only.")), "invalid")
+            raise ValidationError({name: [detail]})
+        target[member] = sent[0]
+    return values
+
+
+def _resolved(url: str | None) -> str | None:
+    """Give a setting's path, address or URL name as an address, or None: a link is no reason to fail."""
+    try:
+        return resolve_url(url) if isinstance(url, (str, Promise)) and url else None
+    except NoReverseMatch:
+        return None
+
+
+def _wait(seconds: int) -> str:
+    if seconds <= 90:
+        return ngettext("%(count)d second", "%(count)d seconds", seconds) % {"count": seconds}
+    minutes = math.ceil(seconds / 60)
+    return ngettext("%(count)d minute", "%(count)d minutes", minutes) % {"count": minutes}

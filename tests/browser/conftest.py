@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tarfile
+
+import pytest
+from django.conf import settings as django_settings
+from django.test.utils import override_settings
+from pytest_django.live_server_helper import LiveServer
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="module")
+def live_server(django_db_setup):
+    """The site in a thread, with a strict policy and in the visitor's language."""
+    middleware = [
+        "tests.browser.middleware.content_security_policy",
+        *django_settings.MIDDLEWARE,
+        "django.middleware.locale.LocaleMiddleware",
+    ]
+    with override_settings(MIDDLEWARE=middleware):  # read once, at the start
+        server = LiveServer("localhost")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A headless Chromium of the machine's own: nothing is downloaded."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright isn't installed")
+    path = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if path is None:
+        pytest.skip("there is no Chromium on this machine")
+    # Playwright runs an event loop in this thread, and Django refuses the database there.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(
+            executable_path=path,
+            args=["--no-sandbox", "--disable-background-networking", "--disable-component-update"],
+        )
+        yield browser
+        browser.close()
+    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+
+
+@pytest.fixture(scope="session")
+def axe(pytestconfig, tmp_path_factory):
+    """The source of axe-core, from the npm registry, kept in pytest's cache."""
+    if pytestconfig.pluginmanager.hasplugin("cacheprovider"):
+        folder = pytestconfig.cache.mkdir("axe-core")
+    else:
+        folder = tmp_path_factory.mktemp("axe-core")
+    source = folder / "package" / "axe.min.js"
+    if not source.exists():
+        if not shutil.which("npm"):
+            pytest.skip("npm, which fetches axe-core, isn't installed")
+        packed = subprocess.run(
+            ["npm", "pack", "axe-core@4", "--silent"], cwd=folder, capture_output=True, text=True
+        )
+        if packed.returncode:
+            pytest.skip(f"npm couldn't fetch axe-core: {packed.stderr.strip()[-200:]}")
+        with tarfile.open(folder / packed.stdout.split()[-1]) as archive:
+            archive.extract("package/axe.min.js", folder, filter="data")
+    return source.read_text()
+
+
+@pytest.fixture
+def open_page(chromium, live_server):
+    """Open windows, each of a visitor of its own. None of them may see a refusal or an exception."""
+    contexts, complaints = [], []
+
+    def listen(message):
+        if "Content Security Policy" in message.text:
+            complaints.append(message.text)
+
+    def open_page(**options):
+        context = chromium.new_context(base_url=live_server.url, **options)
+        contexts.append(context)
+        context.set_default_timeout(10_000)
+        page = context.new_page()
+        page.on("console", listen)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []

@@ -1,0 +1,150 @@
+"""The demo as a visitor meets it: the whole way in a real browser."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.demo import NEW_PASSWORD, PASSWORD, Demo, Visitor
+
+pytest.importorskip("environ", reason="django-environ isn't installed")
+pytestmark = pytest.mark.browser
+
+# Any order will do: heidi may have been reset by another test, alice and bob haven't.
+
+COLLECT = """
+window.violations = [];
+document.addEventListener("securitypolicyviolation", (event) => {
+  window.violations.push(`${event.violatedDirective} ${event.blockedURI}`);
+});
+"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    with Demo(tmp_path_factory.mktemp("demo"), "0", COGNITO_RESET_LIMITS="off") as demo:
+        yield demo.url
+
+
+@pytest.fixture
+def open_window(chromium, site):
+    """Open windows of visitors of their own, in which nothing may go wrong unseen."""
+    contexts, complaints = [], []
+
+    def listen(message):
+        if message.type == "error":
+            complaints.append(message.text)
+
+    def open_window(**options):
+        context = chromium.new_context(base_url=site, **options)
+        contexts.append(context)
+        context.set_default_timeout(10_000)
+        window = context.new_page()
+        window.on("console", listen)
+        window.on("pageerror", lambda error: complaints.append(str(error)))
+        return window
+
+    yield open_window
+    for context in contexts:
+        context.close()
+    # An answer of 400 is an error to Chromium, not to the test.
+    assert [text for text in complaints if not text.startswith("Failed to load resource")] == []
+
+
+def sign_in(window, name, password):
+    window.goto("/sign-in/")
+    window.fill("#id_username", name)
+    window.fill("#id_password", password)
+    window.click("main [type=submit]")
+    return window.inner_text("main")
+
+
+def newest_code(window, name):
+    """Read the inbox as a person does."""
+    window.goto("/inbox/")
+    newest = window.locator(".demo-inbox > li", has_text=f"for {name}").first
+    return newest.locator(".demo-code").inner_text()
+
+
+@pytest.mark.parametrize(
+    ("script", "name"), [(True, "alice"), (False, "bob")], ids=["JavaScript", "no JavaScript"]
+)
+def test_u9_a_visitor_resets_a_password(open_window, script, name):
+    """U9: request, read the code in the inbox, confirm, sign in; the old password is refused."""
+    window = open_window(java_script_enabled=script)
+    assert f"accepted the password of {name}" in sign_in(window, name, PASSWORD)
+    window.click("text=Forgot your password?")
+    window.fill("#id_username", name)
+    window.click("text=Send code")
+    assert window.url.endswith("/password-reset/confirm/")
+    code = newest_code(window, name)
+    window.goto("/password-reset/confirm/")
+    window.fill("#id_confirmation_code", f"{code[:3]} {code[3:]}")
+    window.fill("#id_password", NEW_PASSWORD)
+    window.click("text=Change password")
+    assert "Your password has been changed" in window.inner_text("h1")
+    window.click("main >> text=Sign in")
+    assert f"accepted the password of {name}" in sign_in(window, name, NEW_PASSWORD)
+    assert "NotAuthorizedException" in sign_in(window, name, PASSWORD)
+
+
+def test_the_single_page_app_resets_a_password(open_window):
+    """The same by fetch(): an error at its field first, then the new password."""
+    window = open_window()
+    window.goto("/spa/")
+    window.click("text=Send code")
+    window.wait_for_selector("#username[aria-invalid]")
+    assert "Enter your username" in window.inner_text("#username-error")
+    window.fill("#username", "heidi")
+    window.click("text=Send code")
+    window.wait_for_selector("#confirmation_code:visible")
+    inbox = open_window()
+    window.fill("#confirmation_code", newest_code(inbox, "heidi"))
+    window.fill("#password", "short")
+    window.click("text=Change password")
+    window.wait_for_selector("#password[aria-invalid]")
+    window.fill("#password", NEW_PASSWORD)
+    window.click("text=Change password")
+    window.wait_for_selector("text=Your password has been changed")
+    assert "accepted the password of heidi" in sign_in(window, "heidi", NEW_PASSWORD)
+
+
+def test_staff_send_a_reset_from_the_admin(open_window):
+    """In the admin, under the same policy: heidi in the list, the confirmation, the message."""
+    window = open_window()
+    window.goto("/admin/auth/user/?q=heidi")
+    window.fill("#id_username", "demo")
+    window.fill("#id_password", "demo")
+    window.click("[type=submit]")
+    window.check("#result_list .action-select")
+    window.select_option("select[name=action]", "send_cognito_reset")
+    window.click("button[name=index]")
+    window.click("input[type=submit][value^='Yes']")
+    assert "A password reset was sent to 1 person: heidi." in window.inner_text(".messagelist")
+    assert "PasswordResetRequiredException" in sign_in(window, "heidi", PASSWORD)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/password-reset/", "/password-reset/confirm/", "/spa/", "/inbox/", "/sign-in/"],
+)
+@pytest.mark.parametrize("width", [320, 1280])
+def test_u20_pages_fit_the_window(open_window, path, width):
+    """U20: nothing to scroll sideways for, on a phone or on a desk, and no breach of the policy."""
+    window = open_window(viewport={"width": width, "height": 700})
+    window.add_init_script(COLLECT)
+    assert window.goto(path).status == 200
+    assert window.evaluate("document.documentElement.scrollWidth") == width
+    assert window.evaluate("window.violations") == []
+
+
+def test_u28_a_code_works_in_another_browser(open_window, site):
+    """U28: the confirm page opens without a session, for a code asked for elsewhere."""
+    visitor = Visitor(site)
+    assert visitor.post_json("/api/password-reset/", username="heidi").status == 202
+    window = open_window()
+    window.goto("/password-reset/confirm/")
+    window.fill("#id_username", "heidi")
+    window.fill("#id_confirmation_code", visitor.code("heidi"))
+    window.fill("#id_password", "Another-horse-3")
+    window.click("text=Change password")
+    assert "Your password has been changed" in window.inner_text("h1")

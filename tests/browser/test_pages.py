@@ -1,0 +1,514 @@
+"""REQUIREMENTS 3: the pages in a real browser, with and without JavaScript."""
+
+from __future__ import annotations
+
+import re
+from types import SimpleNamespace
+
+import pytest
+
+from cognito_reset.testing import Error, Timeout
+from tests.people import NEW_PASSWORD, PASSWORD
+
+pytestmark = pytest.mark.browser
+
+START, CONFIRM, DONE = "/password-reset/", "/password-reset/confirm/", "/password-reset/done/"
+SEND = f"form[action='{START}'] [type=submit]"
+CHANGE = f"form[action='{CONFIRM}'] [type=submit]"
+FOCUSED = "document.activeElement"
+
+
+@pytest.fixture(autouse=True)
+def site(people, settings):
+    settings.COGNITO_RESET = {
+        **settings.COGNITO_RESET,
+        "SIGN_IN_URL": "/sign-in/",
+        "CONTACT_URL": "/contact/",
+    }
+    settings.LANGUAGES = [("en", "English"), ("ar", "Arabic")]
+    return SimpleNamespace(people=people, settings=settings)
+
+
+def limits(site, **steps):
+    site.settings.COGNITO_RESET = {**site.settings.COGNITO_RESET, "LIMITS": steps}
+
+
+def send(page, button):
+    with page.expect_navigation():
+        page.click(button)
+
+
+def ask(page, name="alice"):
+    page.goto(START)
+    page.fill("#id_username", name)
+    send(page, SEND)
+
+
+def answer(page, code="000000", password=NEW_PASSWORD):
+    page.fill("#id_confirmation_code", code)
+    page.fill("#id_password", password)
+    send(page, CHANGE)
+
+
+def address(page):
+    return re.sub(r"^\w+://[^/]+", "", page.url)
+
+
+def path_of(url):
+    return re.sub(r"^\w+://[^/]+", "", url)
+
+
+# The ways into each state
+
+
+def first_visit(page, site):
+    page.goto(START)
+
+
+def nothing_typed(page, site):
+    page.goto(START)
+    send(page, SEND)
+
+
+def sent(page, site):
+    ask(page)
+
+
+def wait_over(page, site):
+    page.clock.install()
+    ask(page)
+    page.clock.fast_forward(61_000)
+
+
+def not_known(page, site):
+    page.goto(CONFIRM)
+
+
+def refused(page, site):
+    ask(page)
+    answer(page)
+
+
+def all_empty(page, site):
+    page.goto(CONFIRM)
+    send(page, CHANGE)
+
+
+def changed(page, site):
+    ask(page)
+    answer(page, site.people.emulator.outbox[0].code)
+
+
+def unknown(page, site):
+    ask(page)
+    site.people.emulator.fail_next("ConfirmForgotPassword", Timeout())
+    answer(page)
+
+
+def too_many_codes(page, site):
+    limits(site, request={"network": "1/15m"})
+    ask(page)
+    ask(page, "bob")
+
+
+def too_many_tries(page, site):
+    limits(site, confirm={"identifier": "1/15m"})
+    ask(page)
+    answer(page)
+    answer(page)
+
+
+def down(page, site):
+    site.people.emulator.fail_next("ForgotPassword", Error("ForbiddenException"))
+    ask(page)
+
+
+def maybe_sent(page, site):
+    site.people.emulator.fail_next("ForgotPassword", Timeout())
+    ask(page)
+
+
+def down_at_confirm(page, site):
+    ask(page)
+    site.people.emulator.fail_next("ConfirmForgotPassword", Error("ForbiddenException"))
+    answer(page)
+
+
+STATES = [
+    first_visit,
+    nothing_typed,
+    sent,
+    wait_over,
+    not_known,
+    refused,
+    all_empty,
+    changed,
+    unknown,
+    too_many_codes,
+    too_many_tries,
+    down,
+    maybe_sent,
+    down_at_confirm,
+]
+
+in_every_state = pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
+in_both_directions = pytest.mark.parametrize("language", ["en", "ar"])
+with_and_without_script = pytest.mark.parametrize(
+    "script", [True, False], ids=["script", "no script"]
+)
+LOOKS = {
+    "light": {"color_scheme": "light", "forced_colors": "none"},
+    "dark": {"color_scheme": "dark", "forced_colors": "none"},
+    "forced": {"color_scheme": "dark", "forced_colors": "active"},
+}
+
+
+# The whole way
+
+
+@with_and_without_script
+@in_both_directions
+def test_u9_a_person_gets_through(site, open_page, script, language):
+    """U5, U9: from the first page to a password that works, the code pasted with its space."""
+    page = open_page(java_script_enabled=script, locale=language)
+    ask(page)
+    assert address(page) == CONFIRM
+    code = site.people.emulator.outbox[0].code
+    answer(page, f" {code[:3]} {code[3:]} ")
+    assert address(page) == DONE
+    assert site.people.can_sign_in("alice", NEW_PASSWORD)
+    assert not site.people.can_sign_in("alice", PASSWORD)
+
+
+def test_u28_a_person_gets_through_without_a_session(site, open_page):
+    """U28: with cookies lost on the way, the username is asked for, and the code still works."""
+    page = open_page()
+    ask(page)
+    page.context.clear_cookies()
+    page.goto(CONFIRM)
+    page.fill("#id_username", "alice")
+    answer(page, site.people.emulator.outbox[0].code)
+    assert address(page) == DONE
+
+
+def test_u9_a_person_without_script_learns_to_wait(site, open_page):
+    """U9, U12: the wait is said by the server, which also keeps to it."""
+    limits(site, request={"identifier": "1/m"})
+    page = open_page(java_script_enabled=False)
+    ask(page)
+    send(page, SEND)
+    assert address(page) == CONFIRM
+    assert re.search(r"You can ask for a new code in \d+ seconds?\.", page.inner_text("#cr-wait"))
+    assert [operation for operation, _ in site.people.emulator.calls] == ["ForgotPassword"]
+
+
+def test_u9_without_script_nothing_shows_that_would_need_it(open_page):
+    """U9: no button that does nothing."""
+    page = open_page(java_script_enabled=False)
+    ask(page)
+    assert page.locator("[aria-controls=id_password]").is_hidden()
+    assert page.locator("[aria-disabled=true]").count() == 0
+
+
+# What the script adds
+
+
+def test_u2_the_summary_has_the_focus_and_leads_to_the_field(open_page):
+    """U2: the page opens at its errors, and a link there puts the cursor into the field."""
+    page = open_page()
+    page.goto(CONFIRM)
+    send(page, CHANGE)
+    assert page.evaluate(f"{FOCUSED}.matches('.cr-summary')")
+    page.click(".cr-summary a >> nth=1")
+    assert page.evaluate(f"{FOCUSED}.id") == "id_confirmation_code"
+
+
+def test_the_focus_stays_where_it_is_without_an_error(open_page):
+    """A page that has nothing wrong takes no focus."""
+    page = open_page()
+    page.goto(START)
+    assert page.evaluate(f"{FOCUSED} === document.body")
+
+
+def test_u10_the_password_can_be_shown_and_hidden(open_page):
+    """U10: by mouse or key, said to all, and hidden again before it is sent."""
+    page = open_page()
+    ask(page)
+    button = page.locator("[aria-controls=id_password]")
+    status = button.locator("xpath=following-sibling::*[@role='status']")
+    page.fill("#id_password", NEW_PASSWORD)
+
+    button.click()
+    assert page.get_attribute("#id_password", "type") == "text"
+    assert (button.inner_text(), button.get_attribute("aria-label")) == ("Hide", "Hide password")
+    assert status.inner_text() == "Your password is visible"
+
+    button.press("Space")
+    assert page.get_attribute("#id_password", "type") == "password"
+    assert (button.inner_text(), button.get_attribute("aria-label")) == ("Show", "Show password")
+    assert status.inner_text() == "Your password is hidden"
+    assert page.input_value("#id_password") == NEW_PASSWORD
+    assert page.evaluate(f"{FOCUSED}.getAttribute('aria-controls')") == "id_password"
+
+    button.click()
+    page.evaluate("document.querySelector('[action$=\"confirm/\"]').onsubmit = () => false")
+    page.click(CHANGE)
+    assert page.get_attribute("#id_password", "type") == "password"
+
+
+@pytest.mark.parametrize(
+    ("left", "text"),
+    [
+        (45, "You can ask for a new code in 45 seconds."),
+        (2, "You can ask for a new code in 2 seconds."),
+        (1, "You can ask for a new code in 1 second."),
+    ],
+)
+def test_u12_the_wait_counts_down(open_page, left, text):
+    """U12: in whole sentences, in their plural, and out of hearing."""
+    page = open_page()
+    page.clock.install(time=0)
+    page.clock.pause_at(1)
+    ask(page)
+    total = int(page.get_attribute("[data-cr-wait]", "data-cr-wait"))
+    page.clock.run_for(1000 * (total - left))
+    assert page.inner_text("#cr-wait") == text
+    assert (
+        page.locator("#cr-wait").evaluate("node => node.closest('[role=status], [aria-live]')")
+        is None
+    )
+
+
+def test_u12_during_the_wait_the_button_is_there_and_sends_nothing(site, open_page):
+    """U12: it can have the focus, says that it is disabled and why, and no request leaves."""
+    page = open_page()
+    ask(page)
+    button = page.locator(SEND)
+    assert button.get_attribute("aria-disabled") == "true"
+    assert page.inner_text(f"#{button.get_attribute('aria-describedby')}").startswith("You can ask")
+    page.evaluate(
+        "prevented = []; addEventListener('submit', e => prevented.push(e.defaultPrevented))"
+    )
+    button.focus()
+    assert button.evaluate(f"node => node === {FOCUSED}")
+    button.press("Enter")
+    button.click(force=True)  # Playwright, too, believes aria-disabled
+    assert page.evaluate("prevented") == [True, True]
+
+
+def test_u12_after_the_wait_a_new_code_can_be_asked_for(site, open_page):
+    """U12: said once, in a status; the page that follows is for the newest code."""
+    page = open_page()
+    wait_over(page, site)
+    button = page.locator(SEND)
+    assert button.get_attribute("aria-disabled") == "false"
+    assert page.inner_text("form [role=status][data-cr-over]") == "You can ask for a new code now."
+    assert page.locator("#cr-wait").is_hidden()
+    send(page, SEND)
+    assert address(page) == CONFIRM
+    assert "use the newest" in page.inner_text("main")
+    assert [operation for operation, _ in site.people.emulator.calls] == 2 * ["ForgotPassword"]
+    answer(page, site.people.emulator.outbox[0].code)
+    assert address(page) == DONE
+
+
+def test_c7_a_double_click_sends_once(open_page):
+    """C7: the second click finds the form under way."""
+    page = open_page()
+    page.goto(START)
+    page.fill("#id_username", "alice")
+    page.evaluate(
+        "prevented = []; addEventListener('submit', e => prevented.push(e.defaultPrevented))"
+    )
+    twice = "button => (button.click(), button.click(), prevented)"
+    assert page.eval_on_selector(SEND, twice) == [False, True]
+    page.wait_for_url(f"**{CONFIRM}")
+
+
+def test_c7_back_at_the_form_it_can_be_sent_again(open_page):
+    """C7: a page that comes back from history isn't dead."""
+    page = open_page()
+    ask(page)
+    page.go_back()
+    assert page.get_attribute(SEND, "aria-disabled") == "false"
+    # As from the browser's cache of whole pages, which keeps what the script did.
+    page.eval_on_selector(SEND, "node => node.setAttribute('aria-disabled', true)")
+    page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', {persisted: true}))")
+    assert page.get_attribute(SEND, "aria-disabled") == "false"
+
+
+def test_c7_a_stopped_page_can_be_sent_again(open_page):
+    """C7: who stops the browser while it waits isn't locked out of the form."""
+    page = open_page()
+    page.clock.install()
+    page.goto(START)
+    page.eval_on_selector(
+        "form", "form => form.addEventListener('submit', e => e.preventDefault())"
+    )
+    page.click(SEND)
+    assert page.get_attribute(SEND, "aria-disabled") == "true"
+    page.clock.fast_forward(21_000)
+    assert page.get_attribute(SEND, "aria-disabled") == "false"
+
+
+# The keyboard
+
+
+def test_u21_the_keys_go_in_the_order_of_the_page(open_page):
+    """U21: from field to field, the main button before the one for a new code, help last."""
+    page = open_page()
+    ask(page)
+    stops, places = [], []
+    while True:
+        page.keyboard.press("Tab")
+        stop = page.evaluate(f"{FOCUSED}.name || {FOCUSED}.textContent.trim()")
+        if not stop or stop in stops or page.evaluate(f"{FOCUSED} === document.body"):
+            break
+        stops.append(stop)
+        box = page.evaluate(f"{FOCUSED}.getBoundingClientRect().toJSON()")
+        places.append((round(box["top"] + page.evaluate("scrollY")), box["left"]))
+        outline = page.evaluate(f"getComputedStyle({FOCUSED}).outline")
+        assert "solid 3px" in outline
+    assert stops == [
+        "confirmation_code",
+        "password",
+        "Show",
+        "Change password",
+        "start again",
+        "Send a new code",
+        "Back to sign in",
+        "Get help",
+    ]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("field", ["#id_confirmation_code", "#id_password"])
+def test_u21_enter_sends_the_main_form(open_page, field):
+    """U21: in any field, Enter changes the password and never asks for a code."""
+    page = open_page()
+    ask(page)
+    with page.expect_request(lambda request: request.method == "POST") as sent:
+        page.press(field, "Enter")
+    assert path_of(sent.value.url) == CONFIRM
+
+
+def test_u21_all_by_keyboard(site, open_page):
+    """U21: the whole way without a mouse."""
+    page = open_page()
+    page.goto(START)
+    page.keyboard.press("Tab")
+    page.keyboard.type("alice")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**{CONFIRM}")
+    page.keyboard.press("Tab")
+    page.keyboard.type(site.people.emulator.outbox[0].code)
+    page.keyboard.press("Tab")
+    page.keyboard.type(NEW_PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**{DONE}")
+
+
+# What it looks like
+
+WIDE = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+
+
+@pytest.mark.parametrize(
+    ("state", "script"),
+    [
+        (state, script)
+        for state in STATES
+        for script in (True, False)
+        if script or state is not wait_over  # only a script knows that the time is over
+    ],
+)
+@in_both_directions
+def test_u20_nothing_scrolls_sideways(site, open_page, state, language, script):
+    """U20: from 320 px up, and at 320 px with text of twice the size."""
+    page = open_page(locale=language, java_script_enabled=script)
+    state(page, site)
+    for width in (1280, 768, 320):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert not page.evaluate(WIDE), width
+    page.evaluate("document.documentElement.style.fontSize = '200%'")
+    assert not page.evaluate(WIDE), "200 %"
+
+
+@in_every_state
+def test_u20_targets_and_letters_are_large_enough(site, open_page, state):
+    """U20: 44 px for what is pressed, 16 px for what is typed, so that iOS doesn't zoom."""
+    page = open_page(viewport={"width": 320, "height": 800})
+    state(page, site)
+    targets = page.locator("button, a.cr-button, .cr-input, .cr-help a, .cr-aside a").all()
+    for target in targets:
+        if target.is_visible():
+            box = target.bounding_box()
+            assert box["height"] >= 44
+            assert box["width"] >= 44
+    for size in page.locator(".cr-input").evaluate_all(
+        "nodes => nodes.map(node => parseFloat(getComputedStyle(node).fontSize))"
+    ):
+        assert size >= 16
+
+
+def test_u19_forced_colours_keep_their_borders(open_page):
+    """U19: without backgrounds, a button, a field and the summary still have an edge."""
+    page = open_page(forced_colors="active")
+    page.goto(CONFIRM)
+    send(page, CHANGE)
+    for selector in (CHANGE, "#id_password", ".cr-toggle", ".cr-summary"):
+        style = page.eval_on_selector(
+            selector,
+            "node => [getComputedStyle(node).borderTopWidth, getComputedStyle(node).borderTopStyle]",
+        )
+        assert style in (["1px", "solid"], ["2px", "solid"])
+
+
+@in_every_state
+def test_u19_nothing_moves(site, open_page, state):
+    """U19: no transition and no animation, whatever a person has asked of the system."""
+    page = open_page()
+    state(page, site)
+    assert page.evaluate("document.getAnimations().length") == 0
+    page.emulate_media(color_scheme="dark")
+    assert page.evaluate("document.getAnimations().length") == 0
+
+
+def test_u24_a_theme_is_a_few_custom_properties(open_page):
+    """U24: a site's own colour and its only scheme, with nothing else overridden."""
+    page = open_page(color_scheme="dark")
+    page.goto(START)
+    page.evaluate("document.documentElement.style.setProperty('--cr-accent', 'rgb(1, 2, 3)')")
+    page.evaluate("document.documentElement.style.colorScheme = 'light'")
+    colour = "node => getComputedStyle(node).backgroundColor"
+    assert page.eval_on_selector(SEND, colour) == "rgb(1, 2, 3)"
+    assert page.eval_on_selector(".cr-page", colour) == "rgb(255, 255, 255)"
+
+
+# What a machine can tell of WCAG
+
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+
+
+@in_every_state
+@in_both_directions
+def test_u19_u25_axe_finds_nothing(site, open_page, axe, state, language):
+    """U19, U25: no violation of WCAG 2.2 AA in light, in dark, in forced colours, on a phone."""
+    page = open_page(locale=language)
+    state(page, site)
+    page.evaluate(axe)
+    found = []
+    for look, media in LOOKS.items():
+        for width in (1280, 320):
+            page.emulate_media(**media)
+            page.set_viewport_size({"width": width, "height": 800})
+            result = page.evaluate(
+                "rules => axe.run({runOnly: {type: 'tag', values: rules}})", RULES
+            )
+            assert len(result["passes"]) > 10
+            found += [
+                (look, width, rule["id"], node["html"])
+                for rule in result["violations"]
+                for node in rule["nodes"]
+            ]
+    assert found == []

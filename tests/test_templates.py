@@ -1,0 +1,813 @@
+"""REQUIREMENTS 3: what the pages say and how they are marked up, state by state."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from gettext import NullTranslations
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from django.contrib.staticfiles import finders
+from django.shortcuts import render
+from django.test import Client, RequestFactory
+from django.utils import translation
+from django.utils.translation.trans_real import CONTEXT_SEPARATOR
+
+from cognito_reset.testing import Error, Timeout
+from tests.people import NEW_PASSWORD
+
+START, CONFIRM, DONE = "/password-reset/", "/password-reset/confirm/", "/password-reset/done/"
+SIGN_IN, CONTACT = "/sign-in/", "/contact/"
+VOID = {"input", "link", "meta", "path", "rect", "circle"}
+
+
+class Element:
+    def __init__(self, tag, attrs, parent):
+        self.tag, self.attrs, self.parent, self.parts = tag, attrs, parent, []
+
+    def __getitem__(self, name):
+        return self.attrs[name]
+
+    @property
+    def text(self):
+        parts = (part if isinstance(part, str) else part.text for part in self.parts)
+        return " ".join("".join(parts).split())
+
+    def all(self, tag="", **attrs):
+        wanted = {name.rstrip("_").replace("_", "-"): value for name, value in attrs.items()}
+        for part in self.parts:
+            if isinstance(part, str):
+                continue
+            if tag in ("", part.tag) and wanted.items() <= part.attrs.items():
+                yield part
+            yield from part.all(tag, **attrs)
+
+    def one(self, tag="", **attrs):
+        (element,) = self.all(tag, **attrs)
+        return element
+
+    def inside(self, tag):
+        element = self.parent
+        while element and element.tag != tag:
+            element = element.parent
+        return element
+
+
+class Page(HTMLParser):
+    """A page as a tree: strict where browsers forgive."""
+
+    def __init__(self, response):
+        super().__init__()
+        self.status = response.status_code
+        self.source = response.content.decode()
+        self.root = self.open = Element("", {}, None)
+        self.feed(self.source)
+        self.close()
+        assert self.open is self.root
+        self.all, self.one = self.root.all, self.root.one
+
+    def handle_starttag(self, tag, attrs):
+        assert len(dict(attrs)) == len(attrs), f"<{tag}> has an attribute twice"
+        element = Element(tag, {name: value or "" for name, value in attrs}, self.open)
+        self.open.parts.append(element)
+        if tag not in VOID:
+            self.open = element
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.tag == tag
+            self.open = self.open.parent
+
+    def handle_data(self, data):
+        self.open.parts.append(data)
+
+    @property
+    def title(self):
+        return self.one("title").text
+
+    @property
+    def heading(self):
+        return self.one("h1").text
+
+    def by_id(self, ident):
+        return self.one(id=ident)
+
+    def described_by(self, element):
+        return " ".join(self.by_id(ident).text for ident in element["aria-describedby"].split())
+
+
+def post(client, url, **data):
+    return client.post(url, data)
+
+
+def confirm(client, people, **data):
+    return post(
+        client, CONFIRM, username="alice", confirmation_code="000000", password=NEW_PASSWORD, **data
+    )
+
+
+def limited(people, step, **limits):
+    people.settings.COGNITO_RESET = {
+        **people.settings.COGNITO_RESET,
+        "LIMITS": {step: limits},
+    }
+
+
+def first_visit(client, people):
+    return client.get(START)
+
+
+def nothing_typed(client, people):
+    return post(client, START)
+
+
+def sent(client, people):
+    post(client, START, username="alice")
+    return client.get(CONFIRM)
+
+
+def not_known(client, people):
+    return client.get(CONFIRM)
+
+
+def wrong_code(client, people):
+    post(client, START, username="alice")
+    return confirm(client, people)
+
+
+def wrong_code_not_known(client, people):
+    return confirm(client, people)
+
+
+def all_empty(client, people):
+    return post(client, CONFIRM)
+
+
+def changed(client, people):
+    confirmed = post(
+        client,
+        CONFIRM,
+        username="alice",
+        confirmation_code=people.code("alice"),
+        password=NEW_PASSWORD,
+    )
+    return client.get(confirmed.url)
+
+
+def unknown(client, people):
+    people.emulator.fail_next("ConfirmForgotPassword", Timeout())
+    return client.get(confirm(client, people).url)
+
+
+def too_many_codes(client, people):
+    limited(people, "request", network="1/15m")
+    post(client, START, username="alice")
+    return post(client, START, username="bob")
+
+
+def too_many_tries(client, people):
+    limited(people, "confirm", identifier="1/15m")
+    confirm(client, people)
+    return confirm(client, people)
+
+
+def down(client, people):
+    people.emulator.fail_next("ForgotPassword", Error("ForbiddenException"))
+    return post(client, START, username="alice")
+
+
+def maybe_sent(client, people):
+    people.emulator.fail_next("ForgotPassword", Timeout())
+    return post(client, START, username="alice")
+
+
+def down_at_confirm(client, people):
+    post(client, START, username="alice")
+    people.emulator.fail_next("ConfirmForgotPassword", Error("ForbiddenException"))
+    return confirm(client, people)
+
+
+ERRORS = [nothing_typed, wrong_code, wrong_code_not_known, all_empty]
+STOPS = [too_many_codes, too_many_tries, down, maybe_sent, down_at_confirm]
+STATES = [first_visit, sent, not_known, changed, unknown, *ERRORS, *STOPS]
+
+in_every = pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
+with_errors = pytest.mark.parametrize("state", ERRORS, ids=lambda state: state.__name__)
+that_stop = pytest.mark.parametrize("state", STOPS, ids=lambda state: state.__name__)
+
+
+@pytest.fixture
+def show(people, settings):
+    """Bring a page into a state, through the views and the emulator, and read it."""
+    settings.COGNITO_RESET = {
+        **settings.COGNITO_RESET,
+        "SIGN_IN_URL": SIGN_IN,
+        "CONTACT_URL": CONTACT,
+    }
+    people.settings = settings
+    return lambda state: Page(state(Client(), people))
+
+
+# What every page has
+
+
+@in_every
+def test_u1_a_page_has_one_heading_which_its_title_repeats(show, state):
+    """U1: one h1; the title says the same, after "Error:" where something was wrong."""
+    page = show(state)
+    prefix = "Error: " if state in ERRORS else ""
+    assert page.title == f"{prefix}{page.heading}"
+
+
+def test_u1_titles_are_unique(show):
+    """U1: no two purposes share a title."""
+    purposes = [
+        first_visit,
+        sent,
+        not_known,
+        changed,
+        unknown,
+        down,
+        too_many_codes,
+        too_many_tries,
+    ]
+    assert len({show(state).title for state in purposes}) == len(purposes)
+
+
+@in_every
+def test_u25_a_page_names_its_language_and_its_main_part(show, state):
+    """U25: lang and dir on <html>, everything else but assets in <main>."""
+    page = show(state)
+    assert (page.one("html")["lang"], page.one("html")["dir"]) == ("en-us", "ltr")
+    assert page.one("h1").inside("main") is page.one("main")
+    assert page.one("meta", name="viewport")["content"] == "width=device-width, initial-scale=1"
+
+
+@in_every
+def test_u17_a_page_turns_around_for_right_to_left(show, state):
+    """U17: Arabic reads from the right; a code and a password never do."""
+    with translation.override("ar"):
+        page = show(state)
+    assert (page.one("html")["lang"], page.one("html")["dir"]) == ("ar", "rtl")
+    for field in page.all("input", class_="cr-input"):
+        assert field["dir"] == ("auto" if field["name"] == "username" else "ltr")
+    for typed in page.all("strong", dir="auto"):
+        assert typed.text == "alice"
+
+
+@in_every
+def test_d9_a_page_has_nothing_inline_and_nothing_from_elsewhere(show, state):
+    """D9: a policy of 'self' alone is enough: no style, handler or script in the page."""
+    page = show(state)
+    assert not list(page.all("style"))
+    assert all(script["src"] and not script.parts for script in page.all("script"))
+    for element in page.all():
+        assert not [name for name in element.attrs if name == "style" or name.startswith("on")]
+        for name in {"src", "href", "action"} & set(element.attrs):
+            assert re.match(r"(/(?!/)|#)", element[name])
+
+
+@in_every
+def test_d7_what_was_typed_is_in_no_address(show, state):
+    """D7: not in a link, not in an action."""
+    for element in show(state).all():
+        for name in {"src", "href", "action"} & set(element.attrs):
+            assert "alice" not in element[name]
+
+
+@in_every
+def test_no_secret_comes_back(show, state):
+    """A code or a password that was typed is never in a page again."""
+    page = show(state)
+    assert NEW_PASSWORD not in page.source
+    assert "000000" not in page.source
+    for name in ("confirmation_code", "password"):
+        assert not [field for field in page.all("input", name=name) if "value" in field.attrs]
+
+
+@in_every
+def test_a_form_posts_with_a_token_to_a_page_of_ours(show, state):
+    """D1: each form has its CSRF token and says where it goes."""
+    for form in show(state).all("form"):
+        assert (form["method"], form["action"]) in {("post", START), ("post", CONFIRM)}
+        assert form.one("input", name="csrfmiddlewaretoken")["value"]
+
+
+@in_every
+def test_ids_are_unique_and_references_lead_somewhere(show, state):
+    """Labels, descriptions and links within a page have exactly one target each."""
+    page = show(state)
+    idents = [element["id"] for element in page.all() if "id" in element.attrs]
+    assert len(set(idents)) == len(idents)
+    for element in page.all():
+        for name in {"for", "aria-describedby", "aria-controls", "aria-labelledby"} & set(
+            element.attrs
+        ):
+            assert set(element[name].split()) <= set(idents)
+        if element.attrs.get("href", "").startswith("#"):
+            assert element["href"][1:] in idents
+
+
+@in_every
+def test_u16_help_is_the_last_link_of_every_page(show, state):
+    """U16, WCAG 3.2.6: the way to a person is at the same place on each page."""
+    *_, last = show(state).all("a")
+    assert (last["href"], last.text) == (CONTACT, "Get help")
+
+
+@pytest.mark.parametrize("state", [first_visit, changed, unknown, down])
+def test_links_that_the_site_does_not_have_are_left_out(people, state):
+    """Without SIGN_IN_URL and CONTACT_URL nothing leads out of the pages."""
+    page = Page(state(Client(), people))
+    assert {link["href"] for link in page.all("a")} <= {START, CONFIRM}
+    assert not list(page.all("ul", class_="cr-help"))
+
+
+# Fields and errors
+
+
+@with_errors
+def test_u2_the_summary_is_first_and_links_each_error_to_its_field(show, state):
+    """U2: role=alert for those without JavaScript, the same words as at the field."""
+    page = show(state)
+    summary = page.one(role="alert")
+    assert summary.one("h2").text == "There is a problem"
+    assert summary["tabindex"] == "-1"
+    elements = list(page.one("main").all())
+    assert elements.index(summary) < elements.index(page.one("h1"))
+    links = list(summary.all("a"))
+    assert links
+    for link in links:
+        field = page.by_id(link["href"][1:])
+        assert f"Error: {link.text}" in page.described_by(field)
+    invalid = {field["id"] for field in page.all("input", aria_invalid="true")}
+    assert invalid == {link["href"][1:] for link in links}
+
+
+@pytest.mark.parametrize("state", [first_visit, sent, not_known, changed, *STOPS])
+def test_u2_there_is_no_summary_without_an_error(show, state):
+    """U2: nothing claims a problem where there is none."""
+    page = show(state)
+    assert not list(page.all(role="alert"))
+    assert not list(page.all(aria_invalid="true"))
+
+
+@in_every
+def test_u3_every_visible_field_has_a_label_and_its_hint(show, state):
+    """U3: label by `for`, hint by aria-describedby."""
+    page = show(state)
+    for field in page.all("input", class_="cr-input"):
+        assert page.one("label", for_=field["id"]).text
+    for hint in page.all("p", class_="cr-hint"):
+        if "id" in hint.attrs:
+            field = page.by_id(hint["id"].removesuffix("-hint"))
+            assert hint["id"] in field["aria-describedby"].split()
+
+
+@pytest.mark.parametrize("state", [first_visit, not_known, all_empty])
+def test_u4_the_username_field(show, state):
+    """U4: for password managers and phones, and its label names what is accepted."""
+    page = show(state)
+    field = page.by_id("id_username")
+    assert field.attrs.items() >= {
+        ("type", "text"),
+        ("autocomplete", "username"),
+        ("autocapitalize", "none"),
+        ("spellcheck", "false"),
+    }
+    assert page.one("label", for_="id_username").text == "Username, email address or phone number"
+
+
+@pytest.mark.parametrize("state", [sent, not_known, wrong_code, down_at_confirm])
+def test_u5_u6_u14_the_code_and_the_one_password_field(show, state):
+    """U5, U6, U14: one box each, nothing that cuts or refuses what is pasted."""
+    page = show(state)
+    code, password = page.by_id("id_confirmation_code"), page.by_id("id_password")
+    assert code.attrs.items() >= {
+        ("type", "text"),
+        ("inputmode", "numeric"),
+        ("autocomplete", "one-time-code"),
+        ("spellcheck", "false"),
+        ("dir", "ltr"),
+    }
+    assert password.attrs.items() >= {
+        ("type", "password"),
+        ("autocomplete", "new-password"),
+        ("autocapitalize", "none"),
+        ("spellcheck", "false"),
+        ("dir", "ltr"),
+    }
+    for field in (code, password):
+        assert not {"maxlength", "minlength", "pattern", "required"} & set(field.attrs)
+    assert len(list(page.all("input", type="password"))) == 1
+
+
+@pytest.mark.parametrize("state", [sent, wrong_code, down_at_confirm])
+def test_u7_a_known_username_is_text_and_a_field_in_the_form(show, state):
+    """U7: to be read by people, and by password managers in the form with the password."""
+    page = show(state)
+    field = page.by_id("id_username")
+    assert field.attrs.items() >= {
+        ("autocomplete", "username"),
+        ("value", "alice"),
+        ("type", "text"),
+        ("readonly", ""),
+        ("tabindex", "-1"),
+        ("aria-hidden", "true"),
+    }
+    form = page.by_id("id_password").inside("form")
+    assert field.inside("form") is form
+    assert form.one("strong", dir="auto").text == "alice"
+
+
+def test_u7_an_unknown_username_is_asked_for(show):
+    """U7: without a session the same form has an editable field."""
+    page = show(not_known)
+    field = page.by_id("id_username")
+    assert not {"readonly", "aria-hidden", "value"} & set(field.attrs)
+    assert field.inside("form") is page.by_id("id_password").inside("form")
+
+
+def test_u7_markup_in_a_username_is_text(show):
+    """What was typed is escaped wherever it is shown."""
+    typed = "<b>\"&'</b>"
+
+    def marked_up(client, people):
+        post(client, START, username=typed)
+        return client.get(CONFIRM)
+
+    page = show(marked_up)
+    assert page.one("strong", dir="auto").text == typed
+    assert page.by_id("id_username")["value"] == typed
+    assert not list(page.all("b"))
+
+
+def test_u10_the_show_button_waits_for_the_script(show):
+    """U10: a real button, hidden without JavaScript, with a polite region for its state."""
+    page = show(sent)
+    button = page.one("button", aria_controls="id_password")
+    assert button.attrs.items() >= {
+        ("type", "button"),
+        ("hidden", ""),
+        ("aria-label", "Show password"),
+    }
+    assert button.parent.one(role="status").text == ""
+
+
+def test_u22_what_was_typed_is_kept_secrets_aside(show):
+    """U22: the username comes back, the code and the password don't."""
+    page = show(wrong_code_not_known)
+    assert page.by_id("id_username")["value"] == "alice"
+    assert "value" not in page.by_id("id_confirmation_code").attrs
+
+
+# What the pages say
+
+
+def test_the_first_page_leads_on_with_a_code_at_hand(show):
+    """A person who has a code from elsewhere needn't ask for another."""
+    page = show(first_visit)
+    assert page.one("a", href=CONFIRM).text == "I already have a code"
+
+
+@pytest.mark.parametrize("state", [sent, not_known, wrong_code, down_at_confirm])
+def test_u8_the_life_of_a_code_is_said(show, state):
+    """U8: wherever a code is to be typed, the page says how long it works."""
+    assert "works for an hour" in show(state).one("main").text
+
+
+@pytest.mark.parametrize("name", ["alice", "nobody"])
+def test_u15_what_follows_a_request_is_neutral(show, name):
+    """U15: the page repeats what was typed and says "if"."""
+
+    def asked(client, people):
+        post(client, START, username=name)
+        return client.get(CONFIRM)
+
+    page = show(asked)
+    assert page.heading == "Check your email or phone"
+    assert page.one("p", role="status").text == (
+        f"If an account matches {name}, we have sent a reset code. It works for an hour. "
+        "If you get more than one, use the newest."
+    )
+    assert "It may be that this account cannot be reset here." in page.one("main").text
+
+
+def test_u13_a_shown_destination_is_in_the_same_sentence(show):
+    """U13: the newest code counts, wherever it was sent."""
+
+    def asked(client, people):
+        people.settings.COGNITO_RESET = {
+            **people.settings.COGNITO_RESET,
+            "SHOW_DESTINATION": True,
+        }
+        return sent(client, people)
+
+    text = show(asked).one("p", role="status").text
+    assert re.fullmatch(
+        r"If an account matches alice, we have sent a reset code to \S+\*\*\*\S+\. "
+        r"It works for an hour\. If you get more than one, use the newest\.",
+        text,
+    )
+
+
+def test_u12_a_new_code_is_asked_for_in_a_form_of_its_own(show):
+    """U12, U21: after the main one, by POST; the wait is text, the button can be reached."""
+    page = show(sent)
+    main, again = page.all("form")
+    assert main["action"] == CONFIRM
+    assert again["action"] == START
+    assert again.one("input", name="username")["value"] == "alice"
+    button = again.one("button", type="submit")
+    assert button.text == "Send a new code"
+    assert "disabled" not in button.attrs
+    assert re.fullmatch(
+        r"You can ask for a new code in (60|59) seconds\.", page.described_by(button)
+    )
+
+
+def test_u12_without_a_wait_there_is_no_text_about_it(rf):
+    """U12: when the time is over, the button stands alone."""
+    page = Page(rendered(rf, "confirm", username="alice", resend_after=0))
+    *_, button = page.all("button", type="submit")
+    assert button.text == "Send a new code"
+    assert "aria-describedby" not in button.attrs
+    assert "You can ask" not in page.source
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (1, "You can ask for a new code in 1 second."),
+        (2, "You can ask for a new code in 2 seconds."),
+    ],
+)
+def test_u18_the_wait_has_its_plural(rf, seconds, text):
+    """U18: one second, two seconds; and the script gets the sentence in each form it may need."""
+    page = Page(rendered(rf, "confirm", username="alice", resend_after=seconds))
+    wait = page.by_id("cr-wait")
+    assert wait.text == text
+    assert wait["data-text-1"] == "You can ask for a new code in 1 second."
+    assert [wait[f"data-text-{number}"] for number in (2, 3, 11)] == [
+        f"You can ask for a new code in {number} seconds." for number in (2, 3, 11)
+    ]
+    assert wait["data-cr-wait"] == str(seconds)
+
+
+def test_u28_without_a_session_a_new_code_starts_at_the_first_page(show):
+    """U28: nothing is lost but what has to be typed again."""
+    page = show(not_known)
+    assert page.one("a", href=START).text == "Ask for a new code"
+    assert page.heading == "Enter your reset code"
+
+
+@that_stop
+def test_u16_a_stop_page_says_how_long_to_wait(show, people, state):
+    """U16: the text's time is the header's, and there is a way on."""
+    response = state(Client(), people)
+    page = Page(response)
+    seconds = int(response.headers["Retry-After"])
+    times = re.findall(r"(\d+) (second|minute)s?", page.one("main").text)
+    ((number, unit),) = times
+    assert int(number) == (seconds if unit == "second" else -(-seconds // 60))
+    assert [link for link in page.all("a") if link["href"] in (START, CONFIRM)] or list(
+        page.all("form")
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "heading", "text"),
+    [
+        (
+            too_many_codes,
+            "You cannot get a new code at the moment",
+            "Too many codes have been asked for. Wait 15 minutes, then try again.",
+        ),
+        (
+            too_many_tries,
+            "You cannot enter a code at the moment",
+            "There were too many tries. Wait 15 minutes, then try again.",
+        ),
+        (down, "Sorry, there is a problem with the service", "No code was sent."),
+        (maybe_sent, "Sorry, there is a problem with the service", "A code may be on its way"),
+        (
+            down_at_confirm,
+            "Sorry, there is a problem with the service",
+            "Your password was not changed.",
+        ),
+    ],
+)
+def test_u16_a_stop_page_says_what_happened(show, state, heading, text):
+    """U16: too many codes, too many tries and a fault are told apart, nobody is blamed."""
+    page = show(state)
+    assert page.heading == heading
+    assert text in page.one("main").text
+
+
+@pytest.mark.parametrize("state", [down, maybe_sent])
+def test_u16_a_fault_gives_the_form_back(show, state):
+    """U16: with what was typed, and a way to a code that has come already."""
+    page = show(state)
+    assert page.one("form")["action"] == START
+    assert page.by_id("id_username")["value"] == "alice"
+    assert list(page.all("a", href=CONFIRM))
+
+
+def test_u23_done_says_so_and_leads_to_the_sign_in(show):
+    """U23: what happened, where to sign in, whom to tell if it was someone else."""
+    page = show(changed)
+    assert page.heading == "Your password has been changed"
+    assert page.one("a", href=SIGN_IN).text == "Sign in"
+    assert "Was this not you? Tell us at once." in page.one("main").text
+
+
+def test_c5_an_unknown_outcome_is_said_honestly(show):
+    """C5: neither done nor failed; the new password first, then a new code."""
+    page = show(unknown)
+    assert page.heading == "We could not confirm that your password was changed"
+    assert "Try to sign in with your new password." in page.one("main").text
+    assert [page.one("a", href=url).text for url in (SIGN_IN, START)] == [
+        "Sign in",
+        "Ask for a new code",
+    ]
+
+
+# Translation
+
+
+class Marked(NullTranslations):
+    """A language in which every text stands in brackets, so that what isn't translated shows."""
+
+    def gettext(self, message):
+        return f"[{message.rpartition(CONTEXT_SEPARATOR)[2]}]"
+
+    def ngettext(self, singular, plural, number):
+        return self.gettext(singular if number == 1 else plural)
+
+    def to_language(self):
+        return "en"
+
+
+TEXT_ATTRIBUTES = re.compile(r"aria-label|alt|title|placeholder|data-(text|show|hid|over).*")
+
+
+def outside_of_brackets(text):
+    depth, found = 0, ""
+    for character in text:
+        depth -= character == "]"
+        if depth == 0 and character not in "[]":
+            found += character
+        depth += character == "["
+    assert depth == 0
+    return found.strip()
+
+
+@in_every
+def test_u18_every_text_can_be_translated(show, state, monkeypatch):
+    """U18: no text and no text attribute of a page stands outside of the catalogue."""
+    with translation.override("en"):
+        monkeypatch.setattr("django.utils.translation.trans_real._active.value", Marked())
+        page = show(state)
+    assert "[" in page.heading
+    texts = [page.title, page.one("main").text]
+    for element in page.all():
+        texts += [text for name, text in element.attrs.items() if TEXT_ATTRIBUTES.fullmatch(name)]
+    assert [text for text in texts if outside_of_brackets(text)] == []
+
+
+# A site's own
+
+
+def rendered(rf, name, **context):
+    return render(
+        rf.get("/"),
+        f"cognito_reset/{name}.html",
+        {"request_url": START, "confirm_url": CONFIRM, **context},
+    )
+
+
+def templates(**options):
+    return [{"BACKEND": "django.template.backends.django.DjangoTemplates", "OPTIONS": options}]
+
+
+@in_every
+def test_u24_a_site_restyles_by_one_template(show, people, settings, state):
+    """U24: with a base.html of the site's own, with two blocks, every page is in it."""
+    own = (
+        "<html><title>{% block title %}{% endblock %} | Example</title>"
+        "<main>{% block content %}{% endblock %}</main></html>"
+    )
+    settings.TEMPLATES = templates(
+        loaders=[
+            ("django.template.loaders.locmem.Loader", {"cognito_reset/base.html": own}),
+            "django.template.loaders.app_directories.Loader",
+        ]
+    )
+    page = show(state)
+    assert page.title.endswith(f"{page.heading} | Example")
+    assert page.one("main").one("h1")
+    assert not list(page.all("link"))
+
+
+@in_every
+def test_pages_need_no_context_processor(show, settings, state):
+    """Not even `request`: the views give all that the templates use."""
+    settings.TEMPLATES = [{**templates()[0], "APP_DIRS": True}]
+    page = show(state)
+    assert page.heading
+    for form in page.all("form"):
+        assert form.one("input", name="csrfmiddlewaretoken")["value"]
+
+
+@pytest.mark.parametrize("where", ["context", "request"])
+def test_d9_a_nonce_is_used_where_there_is_one(where):
+    """D9: Django's own `csp_nonce`, or django-csp's on the request, lazy and false until used."""
+
+    class Nonce:
+        def __bool__(self):
+            return False
+
+        def __str__(self):
+            return "bm9uY2U"
+
+    request = RequestFactory().get("/")
+    context = {"csp_nonce": Nonce()} if where == "context" else {"request": request}
+    vars(request)["csp_nonce"] = Nonce()
+    page = Page(render(request, "cognito_reset/request.html", context))
+    assert [page.one(tag)["nonce"] for tag in ("link", "script")] == ["bm9uY2U", "bm9uY2U"]
+
+
+def test_d9_there_is_no_nonce_where_the_site_has_none(show):
+    """D9: not even an empty attribute."""
+    assert "nonce" not in show(first_visit).source
+
+
+# Weight and colour
+
+
+def asset(name):
+    path = finders.find(f"cognito_reset/cognito_reset.{name}")
+    assert path
+    return Path(path).read_bytes()
+
+
+def test_pages_are_light(show):
+    """Compressed, CSS and JavaScript take 10 kB at most, a first visit 14 kB."""
+    assets = [len(gzip.compress(asset(name))) for name in ("css", "js")]
+    html = len(gzip.compress(show(first_visit).source.encode()))
+    assert sum(assets) <= 10_000
+    assert sum(assets) + html <= 14_000
+
+
+def test_the_stylesheet_asks_for_nothing_else():
+    """D9: no url() and no @import: nothing to fetch, nothing for a policy to refuse."""
+    assert not re.search(rb"url\(|@import", asset("css"))
+
+
+def luminance(colour):
+    digits = colour.lstrip("#")
+    if len(digits) == 3:
+        digits = "".join(2 * digit for digit in digits)
+    parts = [int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one, other):
+    darker, lighter = sorted([luminance(one), luminance(other)])
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+@pytest.mark.parametrize(
+    ("front", "back", "least"),
+    [
+        ("text", "surface", 4.5),
+        ("muted", "surface", 4.5),
+        ("accent", "surface", 4.5),
+        ("danger", "surface", 4.5),
+        ("on-accent", "accent", 4.5),
+        ("line", "surface", 3),
+        ("good", "surface", 3),
+        ("accent", "background", 3),
+    ],
+)
+def test_u19_contrast(scheme, front, back, least):
+    """U19: 4.5 to 1 for text and 3 to 1 for borders, pictures and focus, in both schemes."""
+    css = asset("css").decode()
+    schemes = {
+        name: pair
+        for name, *pair in re.findall(r"--cr-([a-z-]+): light-dark\((#\w+), (#\w+)\)", css)
+    }
+    assert contrast(schemes[front][scheme], schemes[back][scheme]) >= least
+
+
+def test_u19_browsers_without_light_dark_get_the_light_scheme():
+    """U19: the colours of old browsers are those of the light scheme, one for one."""
+    css = asset("css").decode()
+    plain = dict(re.findall(r"--cr-([a-z-]+): (#\w+);", css))
+    assert plain == dict(re.findall(r"--cr-([a-z-]+): light-dark\((#\w+), #\w+\)", css))

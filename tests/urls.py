@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("password-reset/", include("cognito_reset.urls")),
+    path(
+        "brand/password-reset/",
+        include("cognito_reset.urls", namespace="brand"),
+        {"pool": "brand"},
+    ),
+    path("api/password-reset/", include("cognito_reset.api_urls")),
+    path("admin/", admin.site.urls),
+]

@@ -1,0 +1,165 @@
+"""
+The REST endpoints for single-page apps: JSON in, JSON out, no cookie, no session.
+
+Every error is a DRF exception with one of our stable codes, so that a site's own EXCEPTION_HANDLER
+gets what it knows. DRF's default one drops the codes: in its place ours answers in the shape of
+drf-standardized-errors.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import IO, Any, ClassVar
+
+from django.db import transaction
+from django.http import HttpResponseBase
+from django.utils.decorators import method_decorator
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.clickjacking import xframe_options_deny
+from django.views.decorators.debug import sensitive_variables
+from rest_framework import exceptions, status
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.parsers import JSONParser
+from rest_framework.permissions import AllowAny
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView, exception_handler
+
+from cognito_reset.exceptions import ResetError
+from cognito_reset.steps import (
+    BODY_LIMIT,
+    RESEND_AFTER_SECONDS,
+    CodeRequested,
+    ConfirmReset,
+    RequestCode,
+    Step,
+    problems,
+)
+
+
+class TooLarge(exceptions.APIException):
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_detail = _("The request is too large.")
+    default_code = "too_large"
+
+
+class StrictJSONParser(JSONParser):
+    """JSON of a bounded size and depth, in which each name stands once."""
+
+    @sensitive_variables()
+    def parse(
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        body = stream.read(BODY_LIMIT + 1)
+        if len(body) > BODY_LIMIT:
+            raise TooLarge
+        try:
+            return json.loads(body, object_pairs_hook=_each_once, parse_constant=_no_constant)
+        except (ValueError, RecursionError):
+            pass
+        raise exceptions.ParseError(_("Send a JSON object."))
+
+
+class JSONNegotiation(DefaultContentNegotiation):
+    """JSON whatever is accepted: an error that can't be read helps nobody."""
+
+    def select_renderer(
+        self, request: Any, renderers: Any, format_suffix: str | None = None
+    ) -> tuple[Any, str]:
+        return renderers[0], renderers[0].media_type
+
+
+class StepAPIView(APIView):
+    """One step. Open to everybody whatever the site's defaults are; its throttles still apply."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    parser_classes = (StrictJSONParser,)
+    renderer_classes = (JSONRenderer,)
+    content_negotiation_class = JSONNegotiation
+    http_method_names = ["post", "options"]
+    step_class: ClassVar[type[Step]]
+
+    @method_decorator([never_cache, xframe_options_deny, transaction.non_atomic_requests])
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        response = super().dispatch(request, *args, **kwargs)
+        response.headers["Referrer-Policy"] = "same-origin"
+        return response
+
+    @sensitive_variables()
+    def post(self, request: Request, pool: str | None = None, **kwargs: Any) -> Response:
+        step = self.step_class(request._request, pool=pool, face="rest")
+        try:
+            return self.answer(step.run(request.data))
+        except ResetError as error:
+            failure = _api_exception(error)
+        raise failure
+
+    def answer(self, result: Any) -> Response:
+        raise NotImplementedError
+
+    def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:
+        handler = super().get_exception_handler()
+        return _standardized if handler is exception_handler else handler
+
+
+class RequestAPIView(StepAPIView):
+    step_class = RequestCode
+
+    def answer(self, result: CodeRequested) -> Response:
+        body: dict[str, Any] = {"resend_after": RESEND_AFTER_SECONDS}
+        if result.delivery:
+            body["code_delivery_details"] = {
+                "destination": result.delivery.destination,
+                "delivery_medium": result.delivery.medium,
+                "attribute_name": result.delivery.attribute,
+            }
+        return Response(body, status=status.HTTP_202_ACCEPTED)
+
+
+class ConfirmAPIView(StepAPIView):
+    step_class = ConfirmReset
+
+    def answer(self, result: None) -> Response:
+        return Response({})
+
+
+def _api_exception(error: ResetError) -> exceptions.APIException:
+    """Give the DRF exception that says ``error``, its code and its wait."""
+    if error.field:
+        detail = exceptions.ErrorDetail(str(error.message), error.code)
+        return exceptions.ValidationError({error.field: [detail]})
+    answer = exceptions.APIException(error.message, error.code)
+    answer.status_code = error.status
+    if error.retry_after:
+        answer.wait = error.retry_after  # type: ignore[attr-defined]  # DRF's handlers make it Retry-After
+    return answer
+
+
+def _standardized(error: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's own handler, and the shape of drf-standardized-errors for its answer."""
+    response = exception_handler(error, context)
+    if response is not None and isinstance(error, exceptions.APIException):
+        kind = "server_error" if error.status_code >= 500 else "client_error"
+        if isinstance(error, exceptions.ValidationError):
+            kind = "validation_error"
+        response.data = {"type": kind, "errors": [vars(problem) for problem in problems(error)]}
+    return response
+
+
+@sensitive_variables()
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise ValueError
+    return values
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError

@@ -1,0 +1,282 @@
+"""The same input and the same faults on every public face: the same fields, codes and statuses."""
+
+from __future__ import annotations
+
+import inspect
+
+import botocore.endpoint
+import pytest
+
+from cognito_reset.testing import (
+    ConnectRefused,
+    ConnectTimeout,
+    Error,
+    GzipGarbage,
+    Junk,
+    Redirect,
+    Reset,
+    Status,
+    Timeout,
+    TLSFailure,
+    Trickle,
+    WafBlock,
+    WafChallenge,
+)
+from tests.faces import REST, Pages
+
+GOOD = {"username": "alice", "confirmation_code": "123456", "password": "Battery-staple-2"}
+
+#: What is wrong with the input, and the (field, code) pairs that every face finds in it.
+INPUTS = [
+    ("", {"username": ""}, [("username", "required")]),
+    ("", {"username": " \u200f "}, [("username", "required")]),
+    ("", {}, [("username", "required")]),
+    ("", {"username": "a b"}, [("username", "invalid")]),
+    ("", {"username": "a\x00b"}, [("username", "invalid")]),
+    ("", {"username": "a" * 129}, [("username", "invalid")]),
+    ("confirm/", {**GOOD, "confirmation_code": " - "}, [("confirmation_code", "required")]),
+    ("confirm/", {**GOOD, "confirmation_code": "1\x1b2"}, [("confirmation_code", "invalid")]),
+    ("confirm/", {**GOOD, "confirmation_code": "1" * 2049}, [("confirmation_code", "invalid")]),
+    ("confirm/", {**GOOD, "password": ""}, [("password", "required")]),
+    ("confirm/", {**GOOD, "password": " space-first-1A"}, [("password", "invalid")]),
+    ("confirm/", {**GOOD, "password": "tab\there-1A"}, [("password", "invalid")]),
+    ("confirm/", {**GOOD, "password": "a" * 257}, [("password", "invalid")]),
+    (
+        "confirm/",
+        {},
+        [("username", "required"), ("confirmation_code", "required"), ("password", "required")],
+    ),
+]
+BROKEN = [
+    Timeout(),
+    Reset(),
+    GzipGarbage(),
+    Junk(""),
+    Junk('{"CodeDelivery'),
+    Junk("<html>hello</html>", content_type="text/html"),
+    Junk("[]"),
+    Junk("{}", request_id=False),
+    WafChallenge(),
+]
+TRIGGERS = [
+    Error("UserLambdaValidationException", "PostConfirmation failed with error x."),
+    Error("UnexpectedLambdaException"),
+    Error("InvalidLambdaResponseException"),
+]
+SERVER_ERRORS = [
+    Status(500),
+    Status(502, "<html>Bad gateway</html>"),
+    Status(503),
+    Error("InternalErrorException"),
+]
+NOT_SENT = [
+    ConnectTimeout(),
+    ConnectRefused(),
+    TLSFailure(),
+    WafBlock(),
+    Status(418, "<script>alert(1)</script>"),
+    Redirect(status=307),
+    Error("ResourceNotFoundException"),
+    Error("AccessDeniedException"),
+    Error("OperationNotEnabledException"),
+    Error("NotAuthorizedException", "Unable to verify secret hash for client 1example"),
+    Error("NotAuthorizedException", "Client 1example is configured with secret but SECRET_HASH"),
+]
+
+
+def rest_errors(response):
+    return [(error["attr"], error["code"]) for error in response.json()["errors"]]
+
+
+@pytest.mark.parametrize(("path", "data", "expected"), INPUTS)
+def test_bad_input_is_the_same_on_every_face(people, path, data, expected):
+    """One rulebook: the same fields are refused in the same words, and Cognito isn't asked."""
+    rest, pages = REST().send(path, data), Pages().send(path, data)
+    assert (rest.status_code, pages.status_code) == (400, 400)
+    assert rest_errors(rest) == expected
+    shown = [(error.id, error.message) for error in pages.context["errors"]]
+    assert shown == [(f"id_{e['attr']}", e["detail"]) for e in rest.json()["errors"]]
+    assert people.emulator.calls == []
+
+
+@pytest.mark.parametrize("fault", NOT_SENT, ids=repr)
+@pytest.mark.parametrize("step", ["request", "confirm"])
+def test_what_was_not_done_is_unavailable_on_every_face(people, step, fault):
+    """Nothing was done, and it's true for everybody: 503, a time to wait, what was typed is kept."""
+    # The one retry of what was never sent meets the same fault.
+    times = 2 if isinstance(fault, (ConnectTimeout, ConnectRefused)) else 1
+    people.emulator.fail_next(operation(step), fault, times=2 * times)
+    rest, pages = getattr(REST(), step)(), getattr(Pages(), step)()
+    for response in (rest, pages):
+        assert response.status_code == 503
+        assert response.headers["Retry-After"] == "60"
+    assert rest_errors(rest) == [(None, "unavailable")]
+    assert pages.context["reason"] == "unavailable"
+    assert b"Battery-staple-2" not in pages.content
+    assert b'value="alice"' in pages.content
+
+
+@pytest.mark.parametrize("fault", [*BROKEN, *SERVER_ERRORS, *TRIGGERS], ids=repr)
+def test_c5_an_unknown_outcome_is_said_so_on_every_face(people, fault):
+    """C4, C5: what may have been done is never called done, nor tried again by us."""
+    for face in (REST(), Pages()):
+        people.emulator.fail_next("ConfirmForgotPassword", fault)
+        response = face.confirm()
+        if face.name == "rest":
+            assert response.status_code == 502
+            assert rest_errors(response) == [(None, "outcome_unknown")]
+            assert "Retry-After" not in response.headers
+        else:
+            assert (response.status_code, response.url) == (302, "/password-reset/done/")
+            page = face.client.get(response.url)
+            assert page.context["outcome"] == "unknown"
+            assert "try to sign in with your new password" in page.content.decode().lower()
+    assert [call[0] for call in people.emulator.calls] == ["ConfirmForgotPassword"] * 2
+
+
+@pytest.mark.parametrize("make_face", [REST, Pages])
+def test_c5_an_answer_that_trickles_is_unknown_at_the_deadline(people, settings, make_face):
+    """C3, C5: however slowly it comes, the person gets an answer, and not that it was done."""
+    settings.COGNITO_RESET = {**settings.COGNITO_RESET, "TOTAL_TIMEOUT_SECONDS": 0.3}
+    people.emulator.fail_next("ConfirmForgotPassword", Trickle(0.8))
+    face = make_face()
+    response = face.confirm()
+    assert response.status_code == (502 if face.name == "rest" else 302)
+    assert face.name == "rest" or face.client.get(response.url).context["outcome"] == "unknown"
+
+
+@pytest.mark.skipif(
+    "before-parse" not in inspect.getsource(botocore.endpoint), reason="an older botocore"
+)
+@pytest.mark.parametrize("status", [400, 403, 429, 499])
+@pytest.mark.parametrize(
+    "body", ['["blocked"]', '"blocked"', "null", "5", '{"__type": 5}', '{"__type": null}', "{", ""]
+)
+def test_a2_a_block_is_a_block_whatever_its_body(people, status, body):
+    """A2: a firewall's custom answer may be any JSON: nothing was done, for anybody."""
+    for step in ("request", "confirm"):
+        people.emulator.fail_next(operation(step), Status(status, body), times=2)
+        for face in (REST(), Pages()):
+            response = getattr(face, step)()
+            assert response.status_code == 503
+            assert face.name == "rest" or response.context["reason"] == "unavailable"
+
+
+def test_c6_what_may_have_been_sent_counts(people, settings):
+    """C6: the cool-down is kept after an unknown outcome."""
+    settings.COGNITO_RESET = {**settings.COGNITO_RESET, "LIMITS": {}}
+    people.emulator.fail_next("ForgotPassword", Timeout())
+    assert REST().request().status_code == 503
+    assert REST().request().status_code == 429
+    assert len(people.emulator.calls) == 1
+
+
+@pytest.mark.parametrize("fault", BROKEN, ids=repr)
+def test_c6_a_code_that_may_have_been_sent_is_said_so(people, fault):
+    """C6: an unproved answer to the request step is a 503 that says to look into the inbox."""
+    for face in (REST(), Pages()):
+        people.emulator.fail_next("ForgotPassword", fault)
+        response = face.request()
+        assert response.status_code == 503
+        assert response.headers["Retry-After"] == "60"
+        if face.name == "rest":
+            assert rest_errors(response) == [(None, "unavailable")]
+            assert "may be on its way" in response.json()["errors"][0]["detail"]
+        else:
+            assert response.context["reason"] == "maybe_sent"
+            assert "/password-reset/confirm/" in response.content.decode()
+    assert len(people.emulator.calls) == 2
+
+
+@pytest.mark.parametrize("fault", SERVER_ERRORS, ids=repr)
+def test_a_server_error_at_the_request_step_is_unavailable(people, fault):
+    """Asking for a code again is safe, so 5xx is a plain 503 there."""
+    for face in (REST(), Pages()):
+        people.emulator.fail_next("ForgotPassword", fault)
+        assert face.request().status_code == 503
+
+
+PASSWORDS = [
+    (Error("InvalidPasswordException", "Password not long enough"), "password_invalid"),
+    (
+        Error("InvalidPasswordException", "Provided password cannot be used for security reasons."),
+        "password_compromised",
+    ),
+    (Error("PasswordHistoryPolicyViolationException"), "password_reused"),
+]
+
+
+@pytest.mark.parametrize(("fault", "code"), PASSWORDS)
+def test_a_refused_password_is_an_error_of_its_field(people, fault, code):
+    """Only what is wrong with the password is told apart, in our own words."""
+    people.emulator.fail_next("ConfirmForgotPassword", fault, times=2)
+    rest, pages = REST().confirm(), Pages().confirm()
+    assert (rest.status_code, pages.status_code) == (400, 400)
+    assert rest_errors(rest) == [("password", code)]
+    (error,) = pages.context["errors"]
+    assert (error.id, error.message) == ("id_password", rest.json()["errors"][0]["detail"])
+
+
+def test_aws_own_rate_is_a_short_wait_at_the_confirm_step(people):
+    """A storm of the whole pool says nothing about the account: 503 with a short Retry-After."""
+    people.emulator.fail_next("ConfirmForgotPassword", "TooManyRequestsException", times=2)
+    for face in (REST(), Pages()):
+        response = face.confirm()
+        assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        None,
+        {"POOLS": {"default": {"REGION": "eu"}}},
+        {"POOLS": 5},
+        {"POOL_RESOLVER": "no.such"},
+        {"SERVICE_CLASS": "no.such"},
+        {"LIMITS": {"request": {"identifier": "often"}, "confirm": {"identifier": "often"}}},
+        {"TRUSTED_PROXIES": {"CIDRS": [["x"]]}, "LIMITS": {}},
+        {"UNIFORM_RESPONSE_SECONDS": "x"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("debug", [False, True])
+def test_a_misconfigured_site_is_unavailable_on_every_face(people, settings, caplog, broken, debug):
+    """A setting that can't be used is 503 without detail for people, and CRITICAL in the log."""
+    settings.DEBUG = debug
+    settings.COGNITO_RESET = None if broken is None else {**settings.COGNITO_RESET, **broken}
+    for face in (REST(), Pages()):
+        for step in ("request", "confirm"):
+            response = getattr(face, step)()
+            assert response.status_code == 503
+            assert int(response.headers["Retry-After"]) > 0
+            for detail in (b"REGION", b"no.such", b"often", b"Battery", b"000000"):
+                assert detail not in response.content
+    assert "CRITICAL" in {
+        record.levelname for record in caplog.records if "misconfigured" in record.message
+    }
+
+
+def test_links_that_cannot_be_used_are_left_out(people, settings):
+    """A wrong SIGN_IN_URL is a check's business, and no fault of the visitor's."""
+    settings.COGNITO_RESET = {**settings.COGNITO_RESET, "SIGN_IN_URL": 5, "CONTACT_URL": ["x"]}
+    assert Pages().client.get("/password-reset/").status_code == 200
+
+
+def operation(step):
+    return {"request": "ForgotPassword", "confirm": "ConfirmForgotPassword"}[step]
+
+
+HOSTILE_TEXT = "<script>alert(1)</script>" + "x" * 1_000_000
+
+
+@pytest.mark.parametrize(
+    "code", ["UserLambdaValidationException", "InvalidParameterException", "BrandNewException"]
+)
+def test_g9_no_text_of_a_lambda_or_of_cognitos_is_shown(people, code):
+    """G9: it is a stranger's text, however long, and our own words stand for it."""
+    people.emulator.fail_next("ConfirmForgotPassword", Error(code, HOSTILE_TEXT), times=2)
+    people.emulator.fail_next("ForgotPassword", Error(code, HOSTILE_TEXT), times=2)
+    for face in (REST(), Pages()):
+        for response in (face.request(), face.confirm()):
+            assert "alert(1)" not in response.content.decode()
+            assert len(response.content) < 10_000

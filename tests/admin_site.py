@@ -1,0 +1,65 @@
+"""The admin of a site with the mixin, as URLconf: ``@pytest.mark.urls("tests.admin_site")``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.contrib.auth import admin as auth_admin
+from django.contrib.auth.models import User
+from django.db import DatabaseError
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import path
+
+from cognito_reset.admin import CognitoResetMixin
+
+if TYPE_CHECKING:
+    BaseUserAdmin = auth_admin.UserAdmin[User]
+else:
+    BaseUserAdmin = auth_admin.UserAdmin
+
+
+class UserAdmin(CognitoResetMixin, BaseUserAdmin):
+    """Has a person whom nobody may change but see, and one whom nobody may see."""
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        return super().get_queryset(request).exclude(username="unseen")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        allowed = obj is None or obj.username != "untouchable"
+        return allowed and super().has_change_permission(request, obj)
+
+
+class BrandUserAdmin(CognitoResetMixin, BaseUserAdmin):
+    """Overrides what the mixin lets a site override, and can't write to the admin's log."""
+
+    actions = ["greet"]
+    cognito_pool = "brand"
+
+    def get_cognito_username(self, request: HttpRequest, obj: Any) -> str:
+        return f"brand-{obj.username}"
+
+    def greet(self, request: HttpRequest, queryset: QuerySet[User]) -> None: ...
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        raise DatabaseError("disk full")
+
+
+class SilentUserAdmin(CognitoResetMixin, BaseUserAdmin):
+    """Wants no actions at all."""
+
+    actions = None
+
+
+def site(name: str, user_admin: type[BaseUserAdmin]) -> admin.AdminSite:
+    made = admin.AdminSite(name=name)
+    made.register(User, user_admin)
+    return made
+
+
+urlpatterns = [
+    path("admin/", site("admin", UserAdmin).urls),
+    path("brand-admin/", site("brand_admin", BrandUserAdmin).urls),
+    path("silent-admin/", site("silent_admin", SilentUserAdmin).urls),
+]

@@ -1,0 +1,185 @@
+"""REQUIREMENTS 1.A: what the public faces answer says nothing about any account."""
+
+from __future__ import annotations
+
+import re
+
+import botocore.session
+import pytest
+
+from cognito_reset.testing import Error, Status, Timeout, WafBlock
+from tests.faces import FACES, REST, Pages
+from tests.people import EVERYBODY, REFUSED
+
+MODEL = botocore.session.get_session().get_service_model("cognito-idp")
+
+
+def modelled(operation):
+    return [shape.name for shape in MODEL.operation_model(operation).error_shapes]
+
+
+#: What is true for everybody, and so may be shown.
+SITE = {
+    "ResourceNotFoundException",
+    "OperationNotEnabledException",
+    "InternalErrorException",
+    "ForbiddenException",
+}
+PASSWORD = {"InvalidPasswordException", "PasswordHistoryPolicyViolationException"}
+UNKNOWN = {
+    "UnexpectedLambdaException",
+    "UserLambdaValidationException",
+    "InvalidLambdaResponseException",
+    "InternalErrorException",
+}
+
+both_faces = pytest.mark.parametrize("make_face", FACES, ids=lambda face: face.name)
+both_modes = pytest.mark.parametrize("mode", ["LEGACY", "ENABLED"])
+
+
+@both_faces
+@both_modes
+def test_a1_the_request_step_answers_the_same_for_every_state_of_user(people, make_face, mode):
+    """A1: status, body, headers, cookies, session keys and length don't tell who has an account."""
+    people.prevent_existence_errors(mode)
+    seen = {}
+    for name in EVERYBODY:
+        face = make_face()
+        seen[name] = face.seen(face.request(name), typed=name)
+    assert len(people.emulator.calls) == len(EVERYBODY)
+    assert {name: answer for name, answer in seen.items() if answer != seen["alice"]} == {}
+    assert seen["alice"].status in (202, 302)
+
+
+@both_faces
+@pytest.mark.parametrize(
+    "code",
+    [*(code for code in modelled("ForgotPassword") if code not in SITE), "BrandNewException"],
+)
+def test_a1_a2_a6_no_error_of_an_account_is_shown_at_the_request_step(people, make_face, code):
+    """A1, A2, A6: every error that depends on the user, and every unknown one, looks like a code sent."""
+    usual = make_face()
+    expected = usual.seen(usual.request("alice"))
+    people.emulator.fail_next("ForgotPassword", Error(code))
+    face = make_face()
+    assert face.seen(face.request("alice")) == expected
+
+
+@both_faces
+@pytest.mark.parametrize("code", sorted(SITE))
+def test_what_is_true_for_everybody_is_said(people, make_face, code):
+    """A wrong client id or a WAF block is the site's problem: 503 with a time to wait."""
+    people.emulator.fail_next("ForgotPassword", Error(code))
+    response = make_face().request("nobody")
+    assert response.status_code == 503
+    assert int(response.headers["Retry-After"]) > 0
+
+
+@both_faces
+@both_modes
+def test_a3_the_confirm_step_has_one_error_for_every_account(people, make_face, mode):
+    """A3: unknown user, wrong code, no code, disabled, federated: one error, to the byte."""
+    people.prevent_existence_errors(mode)
+    people.forgot("alice")
+    seen = {}
+    for name in EVERYBODY:
+        face = make_face()
+        seen[name] = face.seen(face.confirm(name), typed=name)
+    assert {name: answer for name, answer in seen.items() if answer != seen["alice"]} == {}
+    assert seen["alice"].status == 400
+    for state in ("disabled", "federated", "confirmed", "unknown user"):
+        assert state not in seen["alice"].body.lower()
+
+
+@both_faces
+@pytest.mark.parametrize(
+    "code",
+    [
+        *(
+            code
+            for code in modelled("ConfirmForgotPassword")
+            if code not in SITE | PASSWORD | UNKNOWN | {"TooManyRequestsException"}
+        ),
+        "BrandNewException",
+    ],
+)
+def test_a2_a3_every_error_of_an_account_is_one_at_the_confirm_step(people, make_face, code):
+    """A2, A3: Cognito's attempt limit, too, is the same 400 as a wrong code."""
+    usual = make_face()
+    expected = usual.seen(usual.confirm("alice"))
+    people.emulator.fail_next("ConfirmForgotPassword", Error(code))
+    face = make_face()
+    assert face.seen(face.confirm("alice")) == expected
+
+
+@pytest.mark.parametrize("name", ["alice", "nobody"])
+def test_a9_the_second_step_opens_for_any_name(people, name):
+    """A9: the page after asking is the same, and so is what the session holds."""
+    face, other = Pages(), Pages()
+    face.request(name)
+    other.request("heidi")
+    shown = face.client.get("/password-reset/confirm/")
+    expected = other.client.get("/password-reset/confirm/")
+    assert face.seen(shown, typed=name) == other.seen(expected, typed="heidi")
+
+
+@both_faces
+def test_a10_the_destination_is_hidden_by_default(people, make_face):
+    """A10: neither the answer nor the page behind it shows any part of a contact."""
+    face = make_face()
+    body = face.request("alice").content.decode()
+    body += face.client.get("/password-reset/confirm/").content.decode()
+    assert "***" not in body
+
+
+@pytest.mark.parametrize("name", ["alice@example.com", "nobody@example.com"])
+def test_a10_a_shown_destination_is_as_plausible_for_nobody(people, settings, name):
+    """A10: where the site shows destinations, a missing user has one, of the same form."""
+    settings.COGNITO_RESET = {**settings.COGNITO_RESET, "SHOW_DESTINATION": True}
+    body = REST().request(name).json()
+    assert body["code_delivery_details"] == {
+        "destination": f"{name[0]}***@e***",
+        "delivery_medium": "EMAIL",
+        "attribute_name": "email",
+    }
+    face = Pages()
+    face.request(name)
+    assert f"{name[0]}***@e***" in face.client.get("/password-reset/confirm/").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("name", "form"),
+    [("+15555559999", r"\+\*{7}9999"), ("nobody", r"[a-z]\*\*\*@[a-z]\*\*\*")],
+)
+def test_a10_a_simulated_destination_has_cognitos_form_and_stays_the_same(
+    people, settings, name, form
+):
+    """A10: it follows the form of what was typed, and asking twice gives nothing away."""
+    settings.COGNITO_RESET = {**settings.COGNITO_RESET, "SHOW_DESTINATION": True}
+    first, second = (
+        REST().request(name).json()["code_delivery_details"]["destination"] for _ in range(2)
+    )
+    assert first == second
+    assert re.fullmatch(form, first)
+
+
+@both_faces
+@pytest.mark.parametrize("name", REFUSED)
+def test_a1_a_refused_user_is_sent_nothing(people, make_face, name):
+    """A1: the same answer isn't the same deed."""
+    before = len(people.emulator.outbox)
+    make_face().request(name)
+    assert len(people.emulator.outbox) == before
+
+
+@both_faces
+@pytest.mark.parametrize("fault", [WafBlock(), Status(418, "teapot"), Timeout()], ids=repr)
+def test_a_fault_says_the_same_for_everybody(people, make_face, fault):
+    """What goes wrong at Cognito's edge is shown alike for who exists and who doesn't."""
+    seen = []
+    for name in ("alice", "nobody"):
+        people.emulator.fail_next("ForgotPassword", fault)
+        face = make_face()
+        seen.append(face.seen(face.request(name), typed=name))
+    assert seen[0] == seen[1]
+    assert seen[0].status == 503

@@ -1,0 +1,347 @@
+"""The demo, as somebody who has just cloned the repository meets it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import runpy
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+
+import pytest
+
+from cognito_reset.testing import Emulator, serve
+from tests.demo import NEW_PASSWORD, PASSWORD, ROOT, Demo, Visitor
+
+environ = pytest.importorskip("environ", reason="django-environ isn't installed")
+
+STATES = {
+    "alice": "CONFIRMED verified: email",
+    "bob": "CONFIRMED verified: phone",
+    "carol": "FORCE_CHANGE_PASSWORD verified: email",
+    "dave": "UNCONFIRMED nothing verified",
+    "erin": "CONFIRMED , disabled verified: email",
+    "frank": "EXTERNAL_PROVIDER verified: email",
+    "grace": "CONFIRMED nothing verified",
+    "heidi": "RESET_REQUIRED verified: email",
+}
+SIGN_INS = {
+    "alice": (200, ""),
+    "bob": (200, ""),
+    "carol": (401, "NEW_PASSWORD_REQUIRED"),
+    "dave": (401, "UserNotConfirmedException"),
+    "erin": (401, "NotAuthorizedException"),
+    "frank": (401, "NotAuthorizedException"),
+    "grace": (200, ""),
+    "heidi": (401, "PasswordResetRequiredException"),
+    "nobody": (401, "UserNotFoundException"),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("demo")
+
+
+@pytest.fixture(scope="module")
+def demo(folder):
+    """The demo that runs during this module. A test that changes users has users of its own."""
+    with Demo(folder, "0") as demo:
+        yield demo
+
+
+@pytest.fixture(scope="module")
+def at_first(demo):
+    """What there was before any test changed it: the first page, and who could sign in."""
+    visitor = Visitor(demo.url)
+    page = visitor.get("/")
+    sign_ins = {name: visitor.sign_in(name, PASSWORD) for name in SIGN_INS}
+    return page, sign_ins, visitor.inbox()
+
+
+@pytest.fixture
+def visitor(demo, at_first):
+    return Visitor(demo.url)
+
+
+def texts(html: str) -> str:
+    """The words of a piece of HTML."""
+    return " ".join(re.sub(r"<[^>]*>", " ", html).split())
+
+
+def user_id(visitor: Visitor, username: str) -> str:
+    users = visitor.get(f"/admin/auth/user/?q={username}")
+    found = re.search(r"/admin/auth/user/(\d+)/change/", users.text)
+    assert found is not None, users.text
+    return found[1]
+
+
+def test_home_lists_the_users_with_their_states(at_first):
+    """The first page reads each user's state from the pool."""
+    rows = re.findall(r"<tr role=\"row\">.*?</tr>", at_first[0].text, re.DOTALL)[1:]
+    cells = [re.findall(r"<t[hd].*?</t[hd]>", row, re.DOTALL) for row in rows]
+    found = {texts(row[0]): texts(row[1]) for row in cells}
+    assert found == {f"{name} {name}@example.com": state for name, state in STATES.items()}
+
+
+def test_users_sign_in_as_their_states_allow(at_first):
+    """Each user's sign-in gets Cognito's own answer."""
+    assert at_first[1] == SIGN_INS
+
+
+def test_a_verified_email_address_signs_in(visitor):
+    """grace's isn't verified, and belongs to nobody."""
+    assert visitor.sign_in("erin@example.com", PASSWORD) == (401, "NotAuthorizedException")
+    assert visitor.sign_in("grace@example.com", PASSWORD) == (401, "UserNotFoundException")
+
+
+def test_inbox_starts_with_what_staff_had_sent(at_first):
+    """heidi is in RESET_REQUIRED, which takes a reset, which sends a code."""
+    (message,) = at_first[2]
+    assert list(message) == ["username", "kind", "medium", "destination", "code", "sent_at"]
+    assert message["kind"] == "admin_reset_password"
+    assert message["destination"] == "heidi@example.com"
+
+
+def test_pages_reset_a_password(visitor):
+    """The whole way without a browser's script: bob, by text message."""
+    page = visitor.submit(visitor.get("/password-reset/"), username="bob")
+    assert page.path == "/password-reset/confirm/"
+    message = visitor.inbox()[0]
+    assert (message["username"], message["medium"]) == ("bob", "SMS")
+    page = visitor.submit(
+        page, username="bob", confirmation_code=message["code"], password=NEW_PASSWORD
+    )
+    assert page.path == "/password-reset/done/"
+    assert 'href="/sign-in/"' in page.text
+    assert visitor.sign_in("bob", NEW_PASSWORD) == (200, "")
+    assert visitor.sign_in("bob", PASSWORD) == (401, "NotAuthorizedException")
+
+
+def test_rest_resets_a_password_as_the_readme_says(demo, visitor, tmp_path):
+    """The README's own lines, run by a shell."""
+    curl = shutil.which("curl")
+    if curl is None or shutil.which("python3") is None:
+        pytest.skip("there is no curl or no python3 here")
+    blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.DOTALL)
+    script = "\n".join(block for block in blocks if "curl" in block)
+    assert "http://127.0.0.1:8000" in script
+    (tmp_path / ".curlrc").write_text('write-out = "%{stderr}%{http_code}\\n"\nnoproxy = "*"\n')
+    done = subprocess.run(
+        ["sh", "-eu", "-c", script.replace("http://127.0.0.1:8000", demo.url)],
+        env={"PATH": os.environ["PATH"], "CURL_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stderr.split() == ["202", "200", "200", "200", "401"]
+    bodies = [json.loads(body) for body in re.findall(r"\{.*?\}", done.stdout)]
+    assert bodies == [{"resend_after": 60}, {}, {}, {"code": "NotAuthorizedException"}]
+
+
+def test_staff_reset_a_password(visitor):
+    """From the admin's list of users to the person's new password."""
+    page = visitor.submit(visitor.get("/admin/login/"), username="demo", password="demo")
+    heidi = user_id(visitor, "heidi")
+    page = visitor.submit(
+        visitor.get("/admin/auth/user/"), action="send_cognito_reset", _selected_action=heidi
+    )
+    assert "RESET_REQUIRED" in page.text
+    before = visitor.code("heidi")
+    page = visitor.submit(page, _selected_action=heidi)
+    assert "A password reset was sent to 1 person: heidi." in page.text
+    assert visitor.inbox()[0]["kind"] == "admin_reset_password"
+    assert visitor.code("heidi") != before or len(visitor.inbox()) > 1
+    heidis = Visitor(visitor.site)
+    page = heidis.submit(
+        heidis.get("/password-reset/confirm/"),
+        username="heidi",
+        confirmation_code=visitor.code("heidi"),
+        password=NEW_PASSWORD,
+    )
+    assert page.path == "/password-reset/done/"
+    assert visitor.sign_in("heidi", NEW_PASSWORD) == (200, "")
+    assert visitor.sign_in("heidi", PASSWORD) == (401, "NotAuthorizedException")
+
+
+def test_staff_without_the_permission_reset_nobody(visitor):
+    """The user "staff" may change users, and finds no reset."""
+    visitor.submit(visitor.get("/admin/login/"), username="staff", password="demo")
+    grace = user_id(visitor, "grace")
+    assert "Send a password reset" not in visitor.get(f"/admin/auth/user/{grace}/change/").text
+    page = visitor.get(f"/admin/auth/user/cognito-reset/?_selected_action={grace}")
+    assert page.status == 403
+
+
+def test_who_can_get_no_code_gets_the_same_answer(visitor):
+    """Whoever can't be reset gets the answer that anybody gets, and no message."""
+    names = ["carol", "dave", "erin", "frank", "grace", "nobody"]
+    with ThreadPoolExecutor(len(names)) as executor:
+        answers = executor.map(
+            lambda name: Visitor(visitor.site).post_json("/api/password-reset/", username=name),
+            names,
+        )
+        assert [(page.status, page.text) for page in answers] == [
+            (202, '{"resend_after":60}')
+        ] * len(names)
+    assert not {message["username"] for message in visitor.inbox()} & set(names)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/password-reset/",
+        "/password-reset/confirm/",
+        "/api/password-reset/",
+        "/spa/",
+        "/inbox/",
+        "/inbox.json",
+        "/sign-in/",
+        "/api/sign-in/",
+        "/admin/login/",
+        "/static/example_project/spa.js",
+        "/no-such-page/",
+    ],
+)
+def test_d9_every_page_has_the_strict_policy(visitor, path):
+    """D9: nothing inline, nothing from elsewhere."""
+    assert visitor.get(path).headers["Content-Security-Policy"] == (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
+
+
+def test_a_sign_in_page_that_refuses_shows_no_password(visitor):
+    """What was typed as a password doesn't come back."""
+    page = visitor.submit(visitor.get("/sign-in/"), username="erin", password="Wrong-horse-1")
+    assert page.status == 401
+    assert "NotAuthorizedException" in page.text
+    assert 'value="erin"' in page.text
+    assert "Wrong-horse-1" not in page.text
+
+
+def test_a_second_run_works_and_ctrl_c_ends_it(demo, at_first, folder):
+    """The same database again, without what the first run's limits counted; and nothing is left."""
+    request = {"path": "/api/password-reset/", "username": "somebody"}
+    first = Visitor(demo.url)
+    assert [first.post_json(**request).status for _ in range(2)] == [202, 429]
+    with Demo(folder, "0") as second:
+        visitor = Visitor(second.url)
+        assert visitor.post_json(**request).status == 202
+        assert visitor.sign_in("alice", PASSWORD) == (200, "")
+        assert second.stop(signal.SIGINT) == 0
+        with pytest.raises(ProcessLookupError):
+            os.killpg(second.process.pid, 0)
+        assert is_free(second.url)
+
+
+def test_a_taken_port_is_said_so(demo, at_first, tmp_path):
+    """At once, with the way to another one."""
+    port = urlsplit(demo.url).port
+    with Demo(tmp_path, str(port)) as second:
+        assert second.process.wait(60) == 1
+        assert f"Port {port} is taken. Choose another: make demo PORT=" in second.errors
+    assert not (tmp_path / "db.sqlite3").exists()
+
+
+@pytest.mark.parametrize(("value", "limits"), [("off", False), ("on", {}), (None, {})])
+def test_limits_can_be_turned_off(monkeypatch, value, limits):
+    """COGNITO_RESET_LIMITS=off: as many codes as one likes; else the app's own limits hold."""
+    environment = {} if value is None else {"COGNITO_RESET_LIMITS": value}
+    monkeypatch.setattr(environ.Env, "ENVIRON", environment)
+    settings = runpy.run_path(str(ROOT / "example_project" / "settings.py"))
+    assert settings["COGNITO_RESET"]["LIMITS"] == limits
+
+
+def test_another_server_runs_on_an_emulator_of_its_own(tmp_path):
+    """`manage.py demo --emulator-only` prints what a WSGI server needs; SIGTERM ends it."""
+    serve_wsgi = (
+        "from wsgiref.simple_server import make_server\n"
+        "from example_project.wsgi import application\n"
+        "with make_server('127.0.0.1', 0, application) as server:\n"
+        "    print(f'The demo is at http://127.0.0.1:{server.server_port}/', flush=True)\n"
+        "    server.serve_forever()\n"
+    )
+    with Demo(tmp_path, "--emulator-only") as emulator:
+        emulator.wait_for("export no_proxy=.*\n")
+        exports = dict(re.findall(r"^export (\w+)=(.*)$", emulator.output, re.M))
+        with Demo(tmp_path, command=[sys.executable, "-c", serve_wsgi], **exports) as site:
+            visitor = Visitor(site.url)
+            assert visitor.post_json("/api/password-reset/", username="alice").status == 202
+            assert visitor.inbox()[0]["username"] == "alice"
+            assert "carol@example.com" in visitor.get("/").text
+        assert emulator.stop(signal.SIGTERM) == 0
+        assert is_free(exports["COGNITO_ENDPOINT_URL"])
+
+
+def test_with_cognito_variables_it_runs_on_that_pool(tmp_path):
+    """No emulator, no inbox, and the users of the pool are for staff only."""
+    emulator = Emulator(region="eu-west-1")
+    _, made = emulator.handle("CreateUserPool", {"PoolName": "real"})
+    pool_id = made["UserPool"]["Id"]
+    _, made = emulator.handle("CreateUserPoolClient", {"UserPoolId": pool_id, "ClientName": "web"})
+    emulator.handle(
+        "AdminCreateUser",
+        {
+            "UserPoolId": pool_id,
+            "Username": "zoe",
+            "MessageAction": "SUPPRESS",
+            "UserAttributes": [
+                {"Name": "email", "Value": "zoe@example.com"},
+                {"Name": "email_verified", "Value": "true"},
+            ],
+        },
+    )
+    emulator.handle(
+        "AdminSetUserPassword",
+        {"UserPoolId": pool_id, "Username": "zoe", "Password": PASSWORD, "Permanent": True},
+    )
+    with (
+        serve(emulator) as server,
+        Demo(
+            tmp_path,
+            "0",
+            COGNITO_REGION="eu-west-1",
+            COGNITO_USER_POOL_ID=pool_id,
+            COGNITO_CLIENT_ID=made["UserPoolClient"]["ClientId"],
+            COGNITO_ENDPOINT_URL=server.url,
+        ) as demo,
+    ):
+        visitor = Visitor(demo.url)
+        assert visitor.post_json("/api/password-reset/", username="zoe").status == 202
+        assert emulator.outbox[0].username == "zoe"
+        assert visitor.get("/inbox/").status == 404
+        assert visitor.get("/inbox.json").status == 404
+        assert "zoe" not in visitor.get("/").text
+        visitor.submit(visitor.get("/admin/login/"), username="demo", password="demo")
+        assert "zoe@example.com" in visitor.get("/").text
+        assert "alice" not in visitor.get("/admin/auth/user/").text
+
+
+def test_make_demo_takes_the_port_by_name():
+    """`make demo PORT=8123` starts on 8123."""
+    if shutil.which("make") is None:
+        pytest.skip("there is no make here")
+    done = subprocess.run(
+        ["make", "--no-print-directory", "--dry-run", "demo", "PORT=8123"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1].endswith("manage.py demo 8123")
+
+
+def is_free(url: str) -> bool:
+    """Whether nobody listens there any more."""
+    parts = urlsplit(url)
+    with socket.socket() as probe:
+        return probe.connect_ex((parts.hostname, parts.port)) != 0

@@ -1,0 +1,251 @@
+"""REQUIREMENTS 1.H: canaries through the whole flow, with faults everywhere, found nowhere."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import sys
+import traceback
+from io import StringIO
+
+import pytest
+from django.contrib.sessions.models import Session
+from django.core import mail
+from django.core.cache import cache
+from django.core.management import call_command
+from django.test import Client, RequestFactory
+from django.utils.log import AdminEmailHandler
+from django.views.debug import ExceptionReporter
+
+from cognito_reset.conf import conf
+from cognito_reset.exceptions import ResetError
+from cognito_reset.service import CognitoService, get_service
+from cognito_reset.steps import ConfirmReset
+from cognito_reset.testing import (
+    ConnectRefused,
+    Error,
+    GzipGarbage,
+    Junk,
+    Reset,
+    Status,
+    Timeout,
+    Truncated,
+    WafBlock,
+)
+from tests.faces import FACES, REST
+from tests.test_views import with_settings
+
+PASSWORD = "Canary-passw0rd-kWq"
+CODE = "739184"
+NAME = "canary-name@example.com"
+CONTACT = "canary-contact"
+
+FAULTS = [
+    None,
+    Error("CodeMismatchException", f"{PASSWORD} {CODE} {NAME}"),
+    Error("InvalidPasswordException", f"{PASSWORD} is weak"),
+    Error("UserLambdaValidationException", f"PostConfirmation failed with error {PASSWORD}."),
+    Error("BrandNewException", f"{PASSWORD}"),
+    Status(500, f"<html>{PASSWORD}</html>"),
+    Status(418, f"{PASSWORD}"),
+    WafBlock(),
+    Timeout(),
+    Reset(),
+    ConnectRefused(),
+    GzipGarbage(),
+    Truncated(),
+    Junk(f"<html>{PASSWORD}</html>"),
+]
+
+IDS = [f"{n}-{type(fault).__name__}" for n, fault in enumerate(FAULTS)]
+
+
+class Canaries:
+    """The secrets of one test, and where not to find them."""
+
+    def __init__(self, people):
+        self.client_secret = people.pool["CLIENT_SECRET"]
+        self.secret_hash = people.secret_hash(NAME)
+        self.secrets = [PASSWORD, CODE, self.client_secret, self.secret_hash]
+
+    def assert_absent(self, text, *, names=False):
+        for canary in [*self.secrets, *([NAME, CONTACT] if names else [])]:
+            assert canary not in text
+
+
+@pytest.fixture
+def canaries(people):
+    people.add("canary", email=f"{CONTACT}@example.com", email_verified="true")
+    people.emulator.options.hourly_allowance = 1000
+    people.emulator._state.new_code = lambda: CODE
+    return Canaries(people)
+
+
+@pytest.fixture
+def log():
+    """Everything that any logger says, from DEBUG on, formatted and with its arguments."""
+    stream = StringIO()
+
+    class Handler(logging.StreamHandler[StringIO]):
+        def emit(self, record):
+            super().emit(record)
+            stream.write(f"{record.args!r} {record.exc_info!r}\n")
+
+    handler = Handler(stream)
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG)
+    yield stream
+    root.removeHandler(handler)
+    root.setLevel(level)
+
+
+def flow(face, fault, emulator):
+    if fault is not None:
+        emulator.fail_next("ForgotPassword", fault, times=2)
+        emulator.fail_next("ConfirmForgotPassword", fault, times=2)
+    yield face.request(NAME)
+    yield face.confirm(NAME, CODE, PASSWORD)
+    yield face.confirm(NAME, CODE, PASSWORD + "\n")
+    yield face.confirm("a b", CODE, PASSWORD)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=IDS)
+@pytest.mark.parametrize("make_face", FACES)
+@pytest.mark.parametrize("debug", [False, True])
+def test_h1_h2_h8_nothing_secret_is_logged_answered_or_kept(
+    people, canaries, settings, log, make_face, fault, debug
+):
+    """H1, H2, H8, P10: logs at DEBUG, answers, sessions, cache, audit, under DEBUG too."""
+    settings.DEBUG = debug
+    face = make_face()
+    face.client.raise_request_exception = False
+    for response in flow(face, fault, people.emulator):
+        assert response.status_code < 500 or response.status_code in (502, 503)
+        canaries.assert_absent(response.content.decode())
+        canaries.assert_absent(str(response.headers))
+        canaries.assert_absent(str(response.cookies))
+    text = log.getvalue()
+    canaries.assert_absent(text, names=True)
+    assert "cognito_reset" in text or fault is None
+    dump = StringIO()
+    call_command("dumpdata", stdout=dump)
+    canaries.assert_absent(dump.getvalue())
+    for session in Session.objects.all():
+        canaries.assert_absent(str(session.get_decoded()))
+    canaries.assert_absent(repr(getattr(cache, "_cache", "")))
+
+
+def test_h2_the_canaries_would_be_heard(people, canaries, log, monkeypatch):
+    """The suite can fail: without our filter botocore's own loggers print them."""
+    monkeypatch.setattr("cognito_reset.service.THREAD_NAME", "nobody's")
+    REST().confirm(NAME, CODE, PASSWORD)
+    assert PASSWORD in log.getvalue()
+
+
+def report(error):
+    """Give what an error's mail to ADMINS shows, and a tracker that keeps all locals."""
+    request = RequestFactory().post("/")
+    reporter = ExceptionReporter(request, type(error), error, error.__traceback__)
+    return reporter.get_traceback_html() + reporter.get_traceback_text()
+
+
+@pytest.mark.parametrize("fault", FAULTS[1:], ids=IDS[1:])
+def test_h1_h5_no_exception_brings_a_secret_along(people, canaries, fault):
+    """H1, H5: context, cause, notes, locals of the frames below the call, repr and pickle."""
+    people.emulator.fail_next("ConfirmForgotPassword", fault, times=2)
+    with pytest.raises(ResetError) as caught:
+        get_service().confirm(username=NAME, confirmation_code=CODE, password=PASSWORD)
+    error = caught.value
+    assert error.__context__ is None
+    assert error.__cause__ is None
+    canaries.assert_absent(repr(error) + str(vars(error)) + str(pickle.dumps(error)), names=True)
+    frames = traceback.extract_tb(error.__traceback__)
+    assert not [frame for frame in frames if "botocore" in frame.filename]
+    assert "_worker" not in {frame.name for frame in frames}
+
+
+class Broken(CognitoService):
+    """A site's own service with a bug, in the thread that handles the request."""
+
+    def confirm(self, **kwargs):
+        raise RuntimeError("a bug of the site's")
+
+
+def failing_metadata(request):
+    raise RuntimeError("a bug of the site's")
+
+
+@pytest.mark.parametrize("make_face", FACES)
+@pytest.mark.parametrize(
+    "changes",
+    [{"SERVICE_CLASS": Broken}, {"CLIENT_METADATA": failing_metadata}],
+    ids=["service", "metadata"],
+)
+def test_h1_the_mail_to_admins_of_a_sites_own_bug_has_no_secret(
+    people, canaries, settings, make_face, changes
+):
+    """H1: Django's report shows frames with their locals: in ours everything is masked."""
+    settings.ADMINS = [("Admin", "admin@example.com")] if sys.version_info < (3, 12) else ["a@x.co"]
+    with_settings(settings, **changes)
+    logger = logging.getLogger("django.request")
+    handler = AdminEmailHandler(include_html=True)
+    logger.addHandler(handler)
+    try:
+        face = make_face()
+        face.client.raise_request_exception = False
+        assert face.confirm(NAME, CODE, PASSWORD).status_code == 500
+    finally:
+        logger.removeHandler(handler)
+    assert any(message.alternatives for message in mail.outbox)
+    for message in mail.outbox:
+        canaries.assert_absent(message.body)
+        assert "a bug of the site" in message.body
+        for content, _kind in message.alternatives:
+            canaries.assert_absent(content)
+
+
+def test_h5_settings_and_service_do_not_show_their_secrets(people, canaries):
+    """H5: neither repr, nor the report's own view of the settings."""
+    canaries.assert_absent(repr(conf.pool("default")) + repr(get_service()) + repr(vars(conf)))
+    error = RuntimeError("x")
+    canaries.assert_absent(report(error))
+
+
+def test_h3_a_log_line_is_one_line(people, log):
+    """H3: what was typed is in no message; what an answer calls itself is bounded."""
+    people.emulator.fail_next("ForgotPassword", Error("Evil\r\n\x1b[31mname", "x"))
+    REST().request("alice")
+    lines = [line for line in log.getvalue().splitlines() if "cognito_reset.upstream" in line]
+    assert len(lines) == 1
+    assert "\x1b" not in log.getvalue()
+
+
+def test_h4_events_have_fixed_names(people, log, settings):
+    """H4: an operator can search for them."""
+    people.emulator.fail_next("ForgotPassword", "InternalErrorException")
+    REST().request("alice")
+    with_settings(settings, POOLS={})
+    REST().request("alice")
+    for name in ("cognito_reset.upstream_error", "cognito_reset.misconfigured"):
+        assert name in log.getvalue()
+
+
+def test_d7_no_identifier_is_in_any_address(people):
+    """D7: neither a redirect nor a link holds what was typed."""
+    client = Client()
+    response = client.post("/password-reset/", {"username": NAME})
+    assert "canary" not in response.url
+    body = client.get(response.url).content.decode()
+    links = [part for part in body.split('"') if part.startswith(("/", "http", "?"))]
+    assert links
+    assert "canary" not in str(links)
+
+
+def test_a_step_keeps_no_secret_on_itself(people, canaries):
+    """What a step remembers is the name alone."""
+    step = ConfirmReset(RequestFactory().post("/"), pool=None, face="rest")
+    with pytest.raises(ResetError):
+        step.run({"username": NAME, "confirmation_code": CODE, "password": PASSWORD})
+    canaries.assert_absent(str(vars(step)))

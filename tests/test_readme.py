@@ -1,0 +1,121 @@
+"""What the README says is what the code does. Its curl lines run in test_example_project.py."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.urls import resolve
+
+from cognito_reset import exceptions, signals
+from cognito_reset.checks import check_settings
+from cognito_reset.conf import DEFAULT_LIMITS, DEFAULTS, POOL_OPTIONAL, POOL_REQUIRED
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def section(title: str) -> str:
+    return re.split(r"^## .*$", README, flags=re.M)[
+        1 + re.findall(r"^## (.*)$", README, re.M).index(title)
+    ]
+
+
+def rows(text: str) -> dict[str, list[str]]:
+    """The rows of a text's tables, by their first cell."""
+    lines = [line for line in text.splitlines() if line.startswith("| `")]
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+    return {row[0].strip("`"): row[1:] for row in cells}
+
+
+def python(comment: str) -> str:
+    """The block of Python that starts with this comment."""
+    found = re.search(rf"```python\n# {re.escape(comment)}\n(.*?)```", README, re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+def test_every_setting_is_listed_with_its_default():
+    """The two tables are POOLS' keys and all others, in whatever order."""
+    listed = rows(section("Settings"))
+    pool = {key: listed.pop(key)[0] for key in (*POOL_REQUIRED, *POOL_OPTIONAL)}
+    assert pool == {
+        **dict.fromkeys(POOL_REQUIRED, "required"),
+        **dict.fromkeys(POOL_OPTIONAL, "`None`"),
+    }
+    defaults = {key: ast.literal_eval(row[0].strip("`")) for key, row in listed.items()}
+    assert defaults == DEFAULTS
+
+
+def test_every_error_is_listed_with_its_status_and_field():
+    """What a caller of the REST endpoints can meet: no more, no less."""
+    listed = {code: row[:2] for code, row in rows(section("For a single-page app")).items()}
+    assert listed.pop("required") == listed.pop("invalid") == ["400", "the field"]
+    public = [
+        kind
+        for kind in vars(exceptions).values()
+        if isinstance(kind, type)
+        and issubclass(kind, exceptions.ResetError)
+        and not issubclass(kind, exceptions.AccountRefused)
+        and hasattr(kind, "code")
+    ]
+    assert listed == {
+        kind.code: [str(kind.status), f"`{kind.field}`" if kind.field else ""] for kind in public
+    }
+
+
+def test_every_signal_is_listed():
+    """With the name that a site imports."""
+    assert set(rows(section("Signals"))) == {
+        name for name in vars(signals) if name.startswith("password_reset_")
+    }
+
+
+def test_the_limits_are_the_defaults():
+    """Step by step, level by level."""
+    listed = rows(section("Limits"))
+    assert listed == {
+        step: [f"`{rates}`" for rates in levels.values()] for step, levels in DEFAULT_LIMITS.items()
+    }
+
+
+def test_the_settings_to_start_from_pass_the_checks(monkeypatch, settings):
+    """Copied as they stand, with the .env beside them, they have no fault."""
+    environ = pytest.importorskip("environ", reason="django-environ isn't installed")
+    dotenv = re.search(r"```ini\n# .env\n(.*?)```", README, re.DOTALL)
+    assert dotenv is not None
+    environment = dict(line.split("=", 1) for line in dotenv[1].splitlines())
+    monkeypatch.setattr(environ.Env, "ENVIRON", environment)
+    values: dict[str, Any] = {"BASE_DIR": Path("/nowhere")}
+    exec(python("settings.py"), values)
+    settings.COGNITO_RESET = values["COGNITO_RESET"]
+    assert check_settings() == []
+    assert {"rest_framework", "cognito_reset"} < set(values["INSTALLED_APPS"])
+
+
+def test_the_addresses_to_start_from_lead_to_the_app():
+    """And so do those of a second pool, with its alias."""
+    values: dict[str, list[object]] = {}
+    exec(python("urls.py"), values)
+    several = re.search(r"urlpatterns \+= (\[.*?\n\])\n```", section("Several pools"), re.DOTALL)
+    assert several is not None
+    patterns = [*values["urlpatterns"][1:], *eval(several[1], dict(values))]
+    names = {
+        "/password-reset/": ("cognito_reset:request", {}),
+        "/api/password-reset/confirm/": ("cognito_reset_api:confirm", {}),
+        "/brand/password-reset/confirm/": ("brand:confirm", {"pool": "brand"}),
+        "/brand/api/password-reset/": ("brand_api:request", {"pool": "brand"}),
+    }
+    for address, expected in names.items():
+        match = resolve(address, tuple(patterns))
+        assert (match.view_name, match.kwargs) == expected
+
+
+def test_the_admin_is_the_demos():
+    """The demo runs what the README says."""
+    example = ROOT / "example_project" / "admin.py"
+    shown = ast.dump(ast.parse(f"from __future__ import annotations\n{python('admin.py')}"))
+    assert shown == ast.dump(ast.parse(example.read_text()))

@@ -1,0 +1,8 @@
+from __future__ import annotations
+
+from django.urls import include, path
+
+urlpatterns = [
+    path("password-reset/", include("cognito_reset.urls")),
+    path("api/password-reset/", include("cognito_reset.api_urls")),
+]

@@ -1,0 +1,117 @@
+"""What must hold on a site of any kind. Run by tests/test_variants.py, once for each."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.test import AsyncClient, Client
+
+from cognito_reset.models import ResetEvent, ThrottleSlot
+from cognito_reset.service import CognitoService
+from tests.people import NEW_PASSWORD, PASSWORD
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Browser:
+    """A visitor, over WSGI or ASGI, who keeps what the site gives."""
+
+    def __init__(self):
+        self.asgi = getattr(settings, "FLOW_OVER_ASGI", False)
+        self.client = AsyncClient() if self.asgi else Client()
+
+    def get(self, path):
+        return async_to_sync(self.client.get)(path) if self.asgi else self.client.get(path)
+
+    def post(self, path, data, **more):
+        send = async_to_sync(self.client.post) if self.asgi else self.client.post
+        return send(path, data, **more)
+
+    def post_json(self, path, data):
+        return self.post(path, json.dumps(data), content_type="application/json")
+
+
+def test_a_person_resets_a_password_on_the_pages(transactional_db, people):
+    """The whole way on the pages, with the session that this site has."""
+    browser = Browser()
+    assert browser.get("/password-reset/").status_code == 200
+    response = browser.post("/password-reset/", {"username": "alice"})
+    assert (response.status_code, response.url) == (302, "/password-reset/confirm/")
+    page = browser.get(response.url)
+    assert "alice" in page.content.decode()
+    data = {"username": "alice", "confirmation_code": "000000", "password": NEW_PASSWORD}
+    assert browser.post("/password-reset/confirm/", data).status_code == 400
+    data["confirmation_code"] = people.emulator.outbox[0].code
+    response = browser.post("/password-reset/confirm/", data)
+    assert (response.status_code, response.url) == (302, "/password-reset/done/")
+    assert browser.get(response.url).status_code == 200
+    assert people.can_sign_in("alice", NEW_PASSWORD)
+    assert not people.can_sign_in("alice", PASSWORD)
+
+
+def test_a_single_page_app_resets_a_password(transactional_db, people):
+    """The whole way over REST."""
+    browser = Browser()
+    response = browser.post_json("/api/password-reset/", {"username": "alice"})
+    assert response.status_code == 202
+    code = people.emulator.outbox[0].code
+    data = {"username": "alice", "confirmation_code": code, "password": NEW_PASSWORD}
+    assert browser.post_json("/api/password-reset/confirm/", data).status_code == 200
+    assert people.can_sign_in("alice", NEW_PASSWORD)
+
+
+def test_limits_and_audit_are_committed_whatever_becomes_of_the_request(
+    transactional_db, people, settings
+):
+    """An attempt is counted once and for all: no transaction of the site's takes it back."""
+    settings.COGNITO_RESET = {**settings.COGNITO_RESET, "LIMITS": {}}
+    browser = Browser()
+    assert browser.post_json("/api/password-reset/", {"username": "alice"}).status_code == 202
+    assert browser.post_json("/api/password-reset/", {"username": "alice"}).status_code == 429
+    assert ThrottleSlot.objects.count() >= 3
+    assert set(ResetEvent.objects.values_list("outcome", flat=True)) == {"requested", "throttled"}
+
+
+class Broken(CognitoService):
+    """A site's own service, with a bug."""
+
+    def request_code(self, **kwargs):
+        raise RuntimeError("a bug of the site's")
+
+
+@pytest.mark.parametrize("path", ["/password-reset/", "/api/password-reset/"])
+def test_an_attempt_counts_though_the_request_fails(transactional_db, people, settings, path):
+    """No transaction of the site's takes it back, on neither face."""
+    settings.COGNITO_RESET = {**settings.COGNITO_RESET, "LIMITS": {}, "SERVICE_CLASS": Broken}
+    browser = Browser()
+    browser.client.raise_request_exception = False
+    send = browser.post_json if "api" in path else browser.post
+    assert send(path, {"username": "alice"}).status_code == 500
+    assert ThrottleSlot.objects.count() >= 3
+
+
+def test_the_sites_own_sessions_end(transactional_db, people):
+    """The user of this site's model is found, and signed out."""
+    model = get_user_model()
+    name = "alice@example.com"
+    if model.USERNAME_FIELD == "email":
+        user = model.objects.create_user(name)
+    else:
+        user = model.objects.create_user("alice", email=name)
+    before = user.password
+    code = people.code("alice")
+    data = {"username": name, "confirmation_code": code, "password": NEW_PASSWORD}
+    assert Browser().post_json("/api/password-reset/confirm/", data).status_code == 200
+    user.refresh_from_db()
+    assert user.password != before
+
+
+def test_the_checks_pass_and_no_migration_is_missing(transactional_db):
+    """The app fits this site as it is."""
+    call_command("check", fail_level="WARNING")
+    call_command("makemigrations", "cognito_reset", check=True, dry_run=True, verbosity=0)

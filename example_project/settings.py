@@ -1,0 +1,95 @@
+"""
+The settings of the demo, from the environment and from a file .env beside manage.py.
+
+Without any COGNITO_ variable the user pool is an emulator's, which ``manage.py demo`` starts; with
+them it is the one that they name.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import environ  # type: ignore[import-untyped]  # it ships no types
+
+BASE_DIR = Path(__file__).resolve().parent
+
+env = environ.Env()
+env.read_env(BASE_DIR.parent / ".env")
+
+DEBUG = env.bool("DEBUG", default=True)
+# Public, and good for nothing but this demo.
+SECRET_KEY = env("SECRET_KEY", default="django-insecure-for-the-demo-of-django-cognito-reset-only")
+# Its passwords are public, too: it is for this machine alone.
+ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
+
+INSTALLED_APPS = [
+    "example_project",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "cognito_reset",
+]
+MIDDLEWARE = [
+    "example_project.middleware.content_security_policy",
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "example_project.urls"
+WSGI_APPLICATION = "example_project.wsgi.application"
+ASGI_APPLICATION = "example_project.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "example_project.context_processors.demo",
+            ],
+        },
+    },
+]
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": env("DATABASE_FILE", default=str(BASE_DIR / "db.sqlite3")),
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+STATIC_URL = "static/"
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+
+_POOL = {
+    key: env(f"COGNITO_{key}", default="")
+    for key in ("REGION", "USER_POOL_ID", "CLIENT_ID", "CLIENT_SECRET", "ENDPOINT_URL")
+}
+# Stands in until the emulator has a pool, so that other commands than "demo" find no fault.
+_NO_POOL = {
+    "REGION": "us-east-1",
+    "USER_POOL_ID": "us-east-1_Emulator",
+    "CLIENT_ID": "emulator",
+    "ENDPOINT_URL": "http://127.0.0.1:9229",
+}
+EMULATED = not any(_POOL.values())
+# Where an emulator has what Cognito would have sent; a real pool has no such thing.
+OUTBOX_URL = env("COGNITO_OUTBOX_URL", default="")
+
+COGNITO_RESET = {
+    "POOLS": {
+        "default": _NO_POOL if EMULATED else {key: _POOL[key] for key in _POOL if _POOL[key]},
+    },
+    "SIGN_IN_URL": "/sign-in/",
+    "LIMITS": {} if env.bool("COGNITO_RESET_LIMITS", default=True) else False,
+}

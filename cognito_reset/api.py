@@ -9,6 +9,7 @@ drf-standardized-errors.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping
 from typing import IO, Any, ClassVar
 
@@ -28,7 +29,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView, exception_handler
 
-from cognito_reset.exceptions import ResetError
+from cognito_reset.exceptions import CognitoResetMisconfigured, Misconfigured, ResetError
+from cognito_reset.policy import get_policy
 from cognito_reset.steps import (
     BODY_LIMIT,
     RESEND_AFTER_SECONDS,
@@ -37,7 +39,10 @@ from cognito_reset.steps import (
     RequestCode,
     Step,
     problems,
+    resolve_pool,
 )
+
+logger = logging.getLogger(__name__)
 
 
 class TooLarge(exceptions.APIException):
@@ -75,22 +80,31 @@ class JSONNegotiation(DefaultContentNegotiation):
         return renderers[0], renderers[0].media_type
 
 
-class StepAPIView(APIView):
-    """One step. Open to everybody whatever the site's defaults are; its throttles still apply."""
+class PublicAPIView(APIView):
+    """Open to everybody whatever the site's defaults are; its throttles still apply."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
     parser_classes = (StrictJSONParser,)
     renderer_classes = (JSONRenderer,)
     content_negotiation_class = JSONNegotiation
-    http_method_names = ["post", "options"]
-    step_class: ClassVar[type[Step]]
 
     @method_decorator([never_cache, xframe_options_deny, transaction.non_atomic_requests])
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
         response = super().dispatch(request, *args, **kwargs)
         response.headers["Referrer-Policy"] = "same-origin"
         return response
+
+    def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:
+        handler = super().get_exception_handler()
+        return _standardized if handler is exception_handler else handler
+
+
+class StepAPIView(PublicAPIView):
+    """One step."""
+
+    http_method_names = ["post", "options"]
+    step_class: ClassVar[type[Step]]
 
     @sensitive_variables()
     def post(self, request: Request, pool: str | None = None, **kwargs: Any) -> Response:
@@ -103,10 +117,6 @@ class StepAPIView(APIView):
 
     def answer(self, result: Any) -> Response:
         raise NotImplementedError
-
-    def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:
-        handler = super().get_exception_handler()
-        return _standardized if handler is exception_handler else handler
 
 
 class RequestAPIView(StepAPIView):
@@ -128,6 +138,23 @@ class ConfirmAPIView(StepAPIView):
 
     def answer(self, result: None) -> Response:
         return Response({})
+
+
+class PolicyAPIView(PublicAPIView):
+    """What a new password must be, to be shown before one types and checked while one does."""
+
+    http_method_names = ["get", "head", "options"]
+
+    def get(self, request: Request, pool: str | None = None, **kwargs: Any) -> Response:
+        try:
+            policy = get_policy(resolve_pool(request._request, pool))
+            rules = [vars(rule) for rule in policy.rules]
+            return Response(
+                {"rules": rules, "hints": policy.hints, "passwordrules": policy.passwordrules}
+            )
+        except CognitoResetMisconfigured as error:
+            logger.critical("cognito_reset.misconfigured: %s", error)
+        raise _api_exception(Misconfigured())
 
 
 def _api_exception(error: ResetError) -> exceptions.APIException:

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeGuard
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.core.checks import CheckMessage, Error, Warning
+from django.core.checks import CheckMessage, Error, Info, Warning
 from django.utils.functional import Promise
 from django.utils.module_loading import import_string
 
@@ -23,6 +23,7 @@ from cognito_reset.conf import (
     DEFAULT_POOL,
     POOL_REQUIRED,
     is_number,
+    is_password_policy,
     is_texts,
 )
 from cognito_reset.exceptions import CognitoResetMisconfigured
@@ -142,6 +143,7 @@ def _deployment_risks(values: Mapping[str, Any]) -> Iterator[CheckMessage]:
             'COGNITO_RESET["SIGN_IN_URL"] is not set.',
             "The pages then have no link to sign in with the new password.",
         )
+    yield from _policy_risks(values)
     if not values.get("SIGN_OUT_EVERYWHERE"):
         yield _warning(
             "W008",
@@ -149,6 +151,28 @@ def _deployment_risks(values: Mapping[str, Any]) -> Iterator[CheckMessage]:
             "Cognito ends no session when a password is reset: whoever knew the old one stays "
             "signed in. It needs credentials for AdminUserGlobalSignOut.",
         )
+
+
+def _policy_risks(values: Mapping[str, Any]) -> Iterator[CheckMessage]:
+    pools = values.get("POOLS")
+    for alias, pool in pools.items() if _is_pools(pools) else ():
+        policy = pool.get("PASSWORD_POLICY")
+        if not (isinstance(policy, Mapping) and is_password_policy(policy)):
+            continue
+        name, least = f'COGNITO_RESET["POOLS"]["{alias}"]', policy.get("MinimumLength", 8)
+        if least < 8:
+            yield _warning(
+                "W009",
+                f"{name} lets passwords be shorter than 8 characters.",
+                "NIST SP 800-63B asks for 8 at the least: change the pool's policy, and then this.",
+            )
+        elif least < 15 or any(policy.get(flag) for flag in policy if flag.startswith("Require")):
+            yield Info(
+                f"{name} asks for kinds of characters, or for fewer than 15 of them.",
+                hint="NIST SP 800-63B advises 15 characters where there is no second factor, and no "
+                "rules on kinds. It is the pool's policy that says so.",
+                id="cognito_reset.I001",
+            )
 
 
 def _matches(pattern: re.Pattern[str]) -> Callable[[Any], bool]:
@@ -288,6 +312,11 @@ POOL_RULES: Final = {
         _or_none(is_texts),
         'Set it to a dict such as {"https": "http://proxy.example.com:3128"}.',
     ),
+    "PASSWORD_POLICY": Rule(
+        "E023",
+        _or_none(is_password_policy),
+        'Set it to "pool", or to the policy as in {"MinimumLength": 8, "RequireNumbers": True}.',
+    ),
 }
 _TRUE_OR_FALSE: Final = Rule(
     "E013", lambda value: isinstance(value, bool), "Set it to True or False."
@@ -340,6 +369,7 @@ RULES: Final = {
     "SHOW_DESTINATION": _TRUE_OR_FALSE,
     "SIGN_IN_URL": _LINK,
     "CONTACT_URL": _LINK,
+    "AUTH_PASSWORD_VALIDATORS": _TRUE_OR_FALSE,
     "SIGN_OUT_EVERYWHERE": _TRUE_OR_FALSE,
     "NOTIFY_AFTER_RESET": _TRUE_OR_FALSE,
     "AUDIT_RETENTION_DAYS": _between(1, 36500, whole=True),

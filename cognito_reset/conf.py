@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 from django.conf import settings
 from django.utils.module_loading import import_string
@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 DEFAULT_POOL: Final = "default"
 
 POOL_REQUIRED: Final = ("REGION", "USER_POOL_ID", "CLIENT_ID")
-POOL_OPTIONAL: Final = ("CLIENT_SECRET", "ENDPOINT_URL", "CA_BUNDLE", "PROXIES")
+POOL_OPTIONAL: Final = (
+    "CLIENT_SECRET",
+    "ENDPOINT_URL",
+    "CA_BUNDLE",
+    "PROXIES",
+    "PASSWORD_POLICY",
+)
 
 DEFAULTS: Final[dict[str, Any]] = {
     "POOL_RESOLVER": None,
@@ -40,6 +46,7 @@ DEFAULTS: Final[dict[str, Any]] = {
     "SHOW_DESTINATION": False,
     "SIGN_IN_URL": None,
     "CONTACT_URL": None,
+    "AUTH_PASSWORD_VALIDATORS": True,
     "COGNITO_USERNAME": None,
     "USER_RESOLVER": None,
     "SIGN_OUT_EVERYWHERE": False,
@@ -69,6 +76,7 @@ class PoolSettings:
     endpoint_url: str | None
     ca_bundle: str | None
     proxies: Mapping[str, str] | None = field(repr=False)  # an address may hold a password
+    password_policy: Mapping[str, Any] | Literal["pool"] | None
 
 
 class Conf:
@@ -169,6 +177,10 @@ class Conf:
     def contact_url(self) -> str | None:
         return cast("str | None", self._get("CONTACT_URL"))
 
+    @property
+    def auth_password_validators(self) -> bool:
+        return bool(self._get("AUTH_PASSWORD_VALIDATORS"))
+
     def cognito_username(self, user: AbstractBaseUser) -> str:
         """Give the name, or another identifier, under which Cognito knows the site's ``user``."""
         value = self._get("COGNITO_USERNAME")
@@ -251,6 +263,9 @@ def _pool_settings(alias: str, values: Any) -> PoolSettings:
     # What is empty isn't set: an empty CA_BUNDLE turns verification off in some of botocore's
     # versions.
     optional = {key: values.get(key) or None for key in POOL_OPTIONAL}
+    policy = values.get("PASSWORD_POLICY")
+    if policy is not None and not is_password_policy(policy):
+        raise CognitoResetMisconfigured(f'The PASSWORD_POLICY of pool "{alias}" can\'t be used.')
     return PoolSettings(
         alias=alias,
         region=values["REGION"],
@@ -260,6 +275,7 @@ def _pool_settings(alias: str, values: Any) -> PoolSettings:
         endpoint_url=optional["ENDPOINT_URL"],
         ca_bundle=str(optional["CA_BUNDLE"]) if optional["CA_BUNDLE"] else None,
         proxies=optional["PROXIES"],
+        password_policy=policy,
     )
 
 
@@ -270,4 +286,18 @@ def is_number(value: Any) -> bool:
 def is_texts(value: Any) -> bool:
     return isinstance(value, Mapping) and all(
         isinstance(text, str) for pair in value.items() for text in pair
+    )
+
+
+def is_password_policy(value: Any) -> bool:
+    """Whether ``value`` is Cognito's PasswordPolicyType, as DescribeUserPool gives it, or "pool"."""
+    if not isinstance(value, Mapping):
+        return bool(value == "pool")
+    numbers = {"MinimumLength", "PasswordHistorySize", "TemporaryPasswordValidityDays"}
+    flags = {"RequireLowercase", "RequireUppercase", "RequireNumbers", "RequireSymbols"}
+    return (
+        set(value) <= numbers | flags
+        and all(isinstance(value[name], bool) for name in flags & set(value))
+        and all(type(value[name]) is int for name in numbers & set(value))
+        and 6 <= value.get("MinimumLength", 8) <= 99
     )

@@ -316,6 +316,15 @@ _ACCOUNT: Rows = {
     **{(code, ""): UpstreamThrottled for code in _RATE_CODES},
     (OTHER, ""): AccountRefused,
 }
+_READ: Rows = {
+    **_EVERY,
+    ("InvalidParameterException", ""): AccountRefused,
+    ("NotAuthorizedException", ""): Misconfigured,
+    **{(code, ""): UpstreamThrottled for code in _RATE_CODES},
+    ("InternalErrorException", ""): Unavailable,
+    (UNPROVEN, ""): Unavailable,
+    (OTHER, ""): Unavailable,
+}
 _OPERATIONS: dict[str, Rows] = {
     "ForgotPassword": {
         **_EVERY,
@@ -365,15 +374,8 @@ _OPERATIONS: dict[str, Rows] = {
         (SERVER_ERROR, ""): OutcomeUnknown,
         (UNPROVEN, ""): OutcomeUnknown,
     },
-    "ListUsers": {
-        **_EVERY,
-        ("InvalidParameterException", ""): AccountRefused,
-        ("NotAuthorizedException", ""): Misconfigured,
-        **{(code, ""): UpstreamThrottled for code in _RATE_CODES},
-        ("InternalErrorException", ""): Unavailable,
-        (UNPROVEN, ""): Unavailable,
-        (OTHER, ""): Unavailable,
-    },
+    "ListUsers": _READ,
+    "DescribeUserPool": {**_READ, ("UserPoolTaggingException", ""): Unavailable},
 }
 TABLE: Final[dict[tuple[str, str, str], type[ResetError]]] = {
     (operation, code, start): error

@@ -15,6 +15,8 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 from rest_framework import serializers
 
+from cognito_reset.policy import PasswordPolicy
+
 # Unicode's major categories in botocore's pattern for Username: no spaces, no controls, nothing
 # invisible.
 _USERNAME_CATEGORIES: Final = frozenset("LMNPS")
@@ -158,7 +160,7 @@ class RequestCodeSerializer(serializers.Serializer[Any]):
 
 
 class ConfirmResetSerializer(RequestCodeSerializer):
-    """What ConfirmForgotPassword takes of a caller."""
+    """What ConfirmForgotPassword takes of a caller. The context has the ``policy``."""
 
     confirmation_code = CodeField(
         limit=2048,
@@ -183,6 +185,26 @@ class ConfirmResetSerializer(RequestCodeSerializer):
         },
         style={"autocomplete": "new-password", "input_type": "password"},
     )
+
+    @sensitive_variables()
+    def validate_password(self, value: str) -> str:
+        """Refuse here what the pool would refuse, so that it costs neither the code nor an attempt."""
+        policy: PasswordPolicy = self.context["policy"]
+        username, code = self._typed("username"), self._typed("confirmation_code")
+        found = policy.problems(value, username=username, code=code)
+        details = [serializers.ErrorDetail(text, code) for code, text in found]
+        if details:
+            raise serializers.ValidationError(details)
+        return value
+
+    @sensitive_variables()
+    def _typed(self, name: str) -> str:
+        """Give another field's value, or "" where it has an error of its own."""
+        field = self.fields[name]
+        try:
+            return str(field.run_validation(field.get_value(self.initial_data)))
+        except serializers.ValidationError:
+            return ""
 
 
 def _is_blank(character: str) -> bool:

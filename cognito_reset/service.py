@@ -246,6 +246,18 @@ class CognitoService:
         answer = self._call("AdminUserGlobalSignOut", lambda: parameters, signed=True)
         return request_id_of(answer["ResponseMetadata"])
 
+    def password_policy(self, *, wait: float) -> dict[str, Any] | None:
+        """
+        Read the pool's PasswordPolicy (DescribeUserPool), or give ``None`` where no answer came
+        within ``wait`` seconds.
+        """
+        parameters = {"UserPoolId": self._user_pool_id}
+        answer = self._call("DescribeUserPool", lambda: parameters, signed=True, wait=wait)
+        if answer is None:
+            return None
+        policy: dict[str, Any] = answer["UserPool"].get("Policies", {}).get("PasswordPolicy", {})
+        return policy
+
     @sensitive_variables()
     def find_user(self, *, username: str) -> PoolUser:
         """
@@ -345,7 +357,11 @@ class CognitoService:
 
 
 # The member that proves an answer to be the operation's own, where it has one.
-_PROOFS: Final = {"ForgotPassword": "CodeDeliveryDetails", "ListUsers": "Users"}
+_PROOFS: Final = {
+    "ForgotPassword": "CodeDeliveryDetails",
+    "ListUsers": "Users",
+    "DescribeUserPool": "UserPool",
+}
 
 _lock = threading.Lock()
 _services: dict[str, tuple[Any, CognitoService]] = {}

@@ -34,6 +34,7 @@ from cognito_reset.exceptions import (
     Throttled,
 )
 from cognito_reset.models import ResetEvent
+from cognito_reset.policy import get_policy
 from cognito_reset.serializers import ConfirmResetSerializer, RequestCodeSerializer
 from cognito_reset.service import Delivery, get_service
 from cognito_reset.signals import (
@@ -111,11 +112,11 @@ class Step:
 
     @sensitive_variables()
     def run(self, data: Any) -> Any:
-        serializer = self.serializer_class(data=data, context={"request": self.request})
-        serializer.is_valid(raise_exception=True)
-        values = serializer.validated_data
-        self.username = values["username"]
         try:
+            serializer = self.serializer_class(data=data, context=self._context())
+            serializer.is_valid(raise_exception=True)
+            values = serializer.validated_data
+            self.username = values["username"]
             self._check_in()
             return self.perform(values)
         except CognitoResetMisconfigured as error:
@@ -124,6 +125,9 @@ class Step:
 
     def perform(self, values: Mapping[str, Any]) -> Any:
         raise NotImplementedError
+
+    def _context(self) -> dict[str, Any]:
+        return {"request": self.request}
 
     def _check_in(self) -> None:
         try:
@@ -252,6 +256,9 @@ class ConfirmReset(Step):
     serializer_class = ConfirmResetSerializer
     name = "confirm"
     failed_signal = password_reset_failed
+
+    def _context(self) -> dict[str, Any]:
+        return {**super()._context(), "policy": get_policy(self.pool)}
 
     @sensitive_variables()
     def perform(self, values: Mapping[str, Any]) -> None:

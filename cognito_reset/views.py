@@ -47,6 +47,7 @@ from cognito_reset.exceptions import (
     ResetError,
     Throttled,
 )
+from cognito_reset.policy import PasswordPolicy, get_policy
 from cognito_reset.steps import (
     BODY_LIMIT,
     RESEND_AFTER_SECONDS,
@@ -76,6 +77,7 @@ class PageField:
     autocomplete: str
     inputmode: str
     errors: Sequence[str]
+    policy: PasswordPolicy | None
 
     @property
     def id(self) -> str:
@@ -94,6 +96,7 @@ class Flow:
     """What the session keeps of a reset on one pool, by the pool's alias."""
 
     def __init__(self, request: HttpRequest, pool: str) -> None:
+        self.pool = pool
         self._session = request.session
         self._key = f"cognito_reset:{pool}"
         state = self._session.get(self._key, {})
@@ -296,6 +299,7 @@ class StepView(RedirectURLMixin, PageView):
                 autocomplete=field.style["autocomplete"],
                 inputmode=field.style.get("inputmode", ""),
                 errors=[problem.detail for problem in found if problem.attr == name],
+                policy=get_policy(self.flow.pool) if name == "password" else None,
             )
             for name, field in serializer.fields.items()
             if name in self.fields

@@ -305,6 +305,8 @@ def everything_wrong(settings: Any) -> list[CheckMessage]:
     pool = {key: {5: SECRET} for key in POOL_RULES}
     options = {key: {5: SECRET} for key in RULES if key != "POOLS"}
     plain = {**POOL, "ENDPOINT_URL": f"http://{SECRET}.example.com"}
+    short, kinds = {"MinimumLength": 6}, {"RequireNumbers": True}
+    policies = {"d": {**POOL, "PASSWORD_POLICY": short}, "e": {**POOL, "PASSWORD_POLICY": kinds}}
     off = {"LIMITS": False, "UNIFORM_RESPONSE_SECONDS": 0, "TYPO": SECRET}
     for debug in (True, False):
         settings.DEBUG = debug
@@ -312,7 +314,7 @@ def everything_wrong(settings: Any) -> list[CheckMessage]:
             SECRET,
             {},
             {"POOLS": SECRET},
-            {"POOLS": {"a": {}, "b": pool, "c": plain}, **options},
+            {"POOLS": {"a": {}, "b": pool, "c": plain, **policies}, **options},
             {"POOLS": {"a": pool}, **off},
         ):
             settings.COGNITO_RESET = values
@@ -324,14 +326,15 @@ def test_every_message_has_an_id_and_a_hint_and_no_secret(settings):
     """A site can silence each by its id, and read what to do; values aren't shown."""
     messages = everything_wrong(settings)
     for message in messages:
-        assert re.fullmatch(r"cognito_reset\.[EW]0\d\d", message.id or "")
+        assert re.fullmatch(r"cognito_reset\.[EWI]0\d\d", message.id or "")
         assert (message.id or "").startswith("cognito_reset.E") == message.is_serious()
         assert message.hint
         assert message.hint[0].isupper()
         assert message.hint.endswith(".")
         assert SECRET not in f"{message.msg}{message.hint}"
     numbers = {(message.id or "").rpartition(".")[2] for message in messages}
-    assert numbers == {f"E{n:03}" for n in range(1, 23)} | {f"W{n:03}" for n in range(1, 9)}
+    kinds = {"E": 23, "W": 9, "I": 1}
+    assert numbers == {f"{kind}{n:03}" for kind, last in kinds.items() for n in range(1, last + 1)}
 
 
 def test_ids_are_unique_per_kind_of_mistake():

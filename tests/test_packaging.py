@@ -114,7 +114,7 @@ def lines_of_code(path):
 def test_app_stays_small():
     """The app, without its testing tools, stays a thing that one can read in a day."""
     sources = [path for path in PACKAGE.rglob("*.py") if "testing" not in path.parts]
-    assert sum(map(lines_of_code, sources)) < 3000
+    assert sum(map(lines_of_code, sources)) < 3300
 
 
 SETTINGS = """

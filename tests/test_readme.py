@@ -13,6 +13,7 @@ from django.urls import resolve
 from cognito_reset import exceptions, signals
 from cognito_reset.checks import check_settings
 from cognito_reset.conf import DEFAULT_LIMITS, DEFAULTS, POOL_OPTIONAL, POOL_REQUIRED
+from cognito_reset.policy import PasswordPolicy
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -54,6 +55,9 @@ def test_every_error_is_listed_with_its_status_and_field():
     """What a caller of the REST endpoints can meet: no more, no less."""
     listed = {code: row[:2] for code, row in rows(section("For a single-page app")).items()}
     assert listed.pop("required") == listed.pop("invalid") == ["400", "the field"]
+    rules = "`, `".join(rule.code for rule in PasswordPolicy().rules)
+    validators = "password_too_similar`, `password_too_common`, …"
+    assert listed.pop(rules) == listed.pop(validators) == ["400", "`password`"]
     public = [
         kind
         for kind in vars(exceptions).values()

@@ -512,3 +512,29 @@ def test_u19_u25_axe_finds_nothing(site, open_page, axe, state, language):
                 for node in rule["nodes"]
             ]
     assert found == []
+
+
+def test_u11_the_rules_are_ticked_off_while_one_types(open_page, site):
+    """U11: by a mark and in words at once, read out when typing stops, and nothing is blocked."""
+    page = open_page()
+    page.clock.install()
+    page.goto(CONFIRM)
+    kept = page.locator(".cr-kept")
+    status = page.locator("[data-cr-rules-status]")
+    assert kept.count() == 0
+    page.type("#id_password", "battery")
+    assert kept.text_content() == "Use a lowercase letter (a to z). Done"
+    assert status.text_content() == ""
+    page.clock.fast_forward(1600)
+    assert status.text_content() == (
+        "Use at least 8 characters. Use an uppercase letter (A to Z). Use a number (0 to 9). "
+        "Use a symbol, such as ! or ?"
+    )
+    page.fill("#id_password", NEW_PASSWORD)
+    assert kept.count() == 5
+    page.clock.fast_forward(1600)
+    assert status.text_content() == "The password keeps all the rules."
+    page.fill("#id_password", "")
+    assert kept.count() == 0
+    page.clock.fast_forward(1600)
+    assert status.text_content() == ""

@@ -24,6 +24,29 @@
     input.form.addEventListener("submit", () => show(false));
   });
 
+  // The password's rules are ticked off at each key. They are read out only once typing stops, and
+  // never in the way: the server judges.
+  each("[data-cr-rules]", (list) => {
+    const input = document.getElementById(list.dataset.crRules);
+    const status = list.parentElement.querySelector("[data-cr-rules-status]");
+    const rules = [...list.querySelectorAll("[data-cr-pattern]")];
+    let timer;
+    const left = () => rules.filter((rule) => {
+      const kept = new RegExp(rule.dataset.crPattern, "su").test(input.value);
+      rule.classList.toggle("cr-kept", kept);
+      rule.querySelector(".cr-unseen").hidden = !kept;
+      return !kept;
+    });
+    input.addEventListener("input", () => {
+      const texts = left().map((rule) => rule.firstChild.textContent.trim());
+      clearTimeout(timer);
+      timer = setTimeout(() => {
+        status.textContent = input.value && (texts.join(" ") || status.dataset.met);
+      }, 1500);
+    });
+    left(); // a browser may have filled the field in
+  });
+
   // A form whose button is marked as disabled isn't sent: while it is under way, or during the
   // wait between two codes. The button keeps its focus.
   each("[data-cr-form]", (form) => {

@@ -92,7 +92,7 @@ thorough: lint types test services browser contract wheel-test tox mutants ## ev
 
 .PHONY: messages
 messages: $(VENV)/.stamp-test ## collect the texts to translate (needs gettext)
-	cd cognito_reset && ../$(RUN) -m django makemessages --all --no-location --ignore "testing/*"
+	cd cognito_reset && ../$(RUN) -m django makemessages --all --no-location --no-obsolete --no-wrap --ignore "testing/*"
 
 .PHONY: compilemessages
 compilemessages: $(VENV)/.stamp-test ## compile the translations (needs gettext)

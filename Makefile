@@ -49,6 +49,10 @@ services: $(VENV)/.stamp-test $(VENV)/.stamp-services ## the tests that want a r
 browser: $(VENV)/.stamp-test $(VENV)/.stamp-browser ## the tests that drive a headless Chromium
 	$(RUN) -m pytest tests/browser $(ARGS)
 
+.PHONY: screenshots
+screenshots: $(VENV)/.stamp-test $(VENV)/.stamp-browser ## take the docs' pictures anew
+	$(RUN) -m pytest tests/browser/screenshots.py $(ARGS)
+
 .PHONY: contract
 contract: $(VENV)/.stamp-test .cache/node_modules ## the emulator against moto's server and cognito-local (needs npm)
 	$(RUN) -m pytest tests/contract $(ARGS)

@@ -711,6 +711,49 @@ def test_u24_a_site_restyles_by_one_template(show, people, settings, state):
     assert not list(page.all("link"))
 
 
+SITE = (
+    "<html><title>{% block page_title %}{% block title %}{% endblock %}{% endblock %} | Example"
+    "</title>{% block head %}{% block extra_head %}{% endblock %}{% endblock %}"
+    "<main>{% block main %}{% block content %}{% endblock %}{% endblock %}</main></html>"
+)
+THEMING = (Path(__file__).parents[1] / "docs" / "theming.md").read_text()
+FRAMES = re.findall(r"```html\n\{# templates/cognito_reset/base.html #\}\n(.*?)```", THEMING, re.S)
+
+
+@in_every
+@pytest.mark.parametrize("frame", FRAMES, ids=["plain", "other-blocks", "bootstrap", "tailwind"])
+def test_u24_the_frames_in_the_docs_hold_every_page(show, settings, state, frame):
+    """U24: copied as they stand."""
+    site = SITE
+    if "page_title" not in frame:  # this site's own names are then ours
+        site = re.sub(
+            r"{% block (page_title|head|main) %}(.*?{% endblock %}){% endblock %}", r"\2", site
+        )
+    else:
+        site = re.sub(r"{% block (title|extra_head|content) %}{% endblock %}", "", site)
+    settings.TEMPLATES = templates(
+        loaders=[
+            (
+                "django.template.loaders.locmem.Loader",
+                {"base.html": site, "cognito_reset/base.html": frame},
+            ),
+            "django.template.loaders.app_directories.Loader",
+        ]
+    )
+    page = show(state)
+    assert page.title.startswith(page.heading) or page.title.startswith(f"Error: {page.heading}")
+    assert page.one("main").one("h1")
+    assert finders.find("cognito_reset/cognito_reset.css")
+    assert any("cognito_reset.css" in link["href"] for link in page.all("link"))
+
+
+def test_u24_the_documented_properties_are_those_that_there_are():
+    """U24: each is set once with a value of its own, and no page of the docs names another."""
+    source = (Path(finders.find("cognito_reset/cognito_reset.css"))).read_text()
+    known = set(re.findall(r"^  (--cr-[a-z-]+):", source, re.M))
+    assert set(re.findall(r"--cr-[a-z-]+", THEMING)) == known
+
+
 @in_every
 def test_pages_need_no_context_processor(show, settings, state):
     """Not even `request`: the views give all that the templates use."""

@@ -4,41 +4,49 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.db import models
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 
 class ResetEvent(models.Model):
     """One thing that happened to one user's password reset. Only ever added, never changed."""
 
     class Face(models.TextChoices):
-        PAGES = "pages", _("pages")
-        REST = "rest", _("REST")
-        AWS = "aws", _("AWS SDK")
-        ADMIN = "admin", _("admin")
-        COMMAND = "command", _("command line")
+        PAGES = "pages", pgettext_lazy("reset event", "pages")
+        REST = "rest", pgettext_lazy("reset event", "REST")
+        AWS = "aws", pgettext_lazy("reset event", "AWS SDK")
+        ADMIN = "admin", pgettext_lazy("reset event", "admin")
+        COMMAND = "command", pgettext_lazy("reset event", "command line")
 
     class Outcome(models.TextChoices):
-        REQUESTED = "requested", _("code requested")
-        PENDING = "pending", _("no answer yet")
-        THROTTLED = "throttled", _("too many attempts")
-        CONFIRMED = "confirmed", _("password changed")
-        REFUSED = "refused", _("refused")
-        FAILED = "failed", _("failed")
-        UNKNOWN = "unknown", _("outcome unknown")
-        TRIGGERED = "triggered", _("sent by staff")
+        REQUESTED = "requested", pgettext_lazy("reset event", "code requested")
+        PENDING = "pending", pgettext_lazy("reset event", "no answer yet")
+        THROTTLED = "throttled", pgettext_lazy("reset event", "too many attempts")
+        CONFIRMED = "confirmed", pgettext_lazy("reset event", "password changed")
+        REFUSED = "refused", pgettext_lazy("reset event", "refused")
+        FAILED = "failed", pgettext_lazy("reset event", "failed")
+        UNKNOWN = "unknown", pgettext_lazy("reset event", "outcome unknown")
+        TRIGGERED = "triggered", pgettext_lazy("reset event", "sent by staff")
 
-    created_at = models.DateTimeField(_("time"), auto_now_add=True, db_index=True)
-    face = models.CharField(_("way"), max_length=8, choices=Face)
-    pool = models.CharField(_("user pool"), max_length=64)
-    outcome = models.CharField(_("outcome"), max_length=10, choices=Outcome)
-    error_code = models.CharField(_("error"), max_length=32, blank=True)
-    aws_request_id = models.CharField(_("AWS request id"), max_length=64, blank=True)
+    created_at = models.DateTimeField(
+        pgettext_lazy("reset event", "time"), auto_now_add=True, db_index=True
+    )
+    face = models.CharField(pgettext_lazy("reset event", "way"), max_length=8, choices=Face)
+    pool = models.CharField(pgettext_lazy("reset event", "user pool"), max_length=64)
+    outcome = models.CharField(
+        pgettext_lazy("reset event", "outcome"), max_length=10, choices=Outcome
+    )
+    error_code = models.CharField(pgettext_lazy("reset event", "error"), max_length=32, blank=True)
+    aws_request_id = models.CharField(
+        pgettext_lazy("reset event", "AWS request id"), max_length=64, blank=True
+    )
     # A keyed hash: whoever reads the table can look one identifier up, and can't list them.
-    identifier_hash = models.CharField(_("hashed identifier"), max_length=64, db_index=True)
-    network = models.CharField(_("network"), max_length=50, blank=True)
+    identifier_hash = models.CharField(
+        pgettext_lazy("reset event", "hashed identifier"), max_length=64, db_index=True
+    )
+    network = models.CharField(pgettext_lazy("reset event", "network"), max_length=50, blank=True)
     actor = models.ForeignKey(
         settings.AUTH_USER_MODEL,
-        verbose_name=_("staff member"),
+        verbose_name=pgettext_lazy("reset event", "staff member"),
         null=True,
         blank=True,
         on_delete=models.SET_NULL,
@@ -46,7 +54,7 @@ class ResetEvent(models.Model):
     )
     target = models.ForeignKey(
         settings.AUTH_USER_MODEL,
-        verbose_name=_("user"),
+        verbose_name=pgettext_lazy("reset event", "user"),
         null=True,
         blank=True,
         on_delete=models.SET_NULL,
@@ -54,8 +62,8 @@ class ResetEvent(models.Model):
     )
 
     class Meta:
-        verbose_name = _("reset event")
-        verbose_name_plural = _("reset events")
+        verbose_name = pgettext_lazy("reset event", "reset event")
+        verbose_name_plural = pgettext_lazy("reset event", "reset events")
         default_permissions = ("view",)
         permissions = [
             ("trigger_reset", "Can send password resets to users"),

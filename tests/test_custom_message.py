@@ -111,9 +111,9 @@ def test_d11_the_mail_has_the_code_and_a_link_of_the_functions_own(world):
     assert mail.subject == "Reset your password"
     # First what works anywhere.
     assert mail.texts.index(message.code) < mail.texts.index("Choose a new password")
-    assert {tag for tag, _ in mail.elements} <= set(
-        ["html", "head", "meta", "title", "body", "div", "p", "strong", "bdi", "a"]
-    )
+    assert {tag for tag, _ in mail.elements} <= {
+        *("html", "head", "meta", "title", "body", "div", "p", "strong", "bdi", "a")
+    }
 
 
 def test_d11_no_caller_chooses_the_link(world):

@@ -106,7 +106,7 @@ def link(url: str, name: str, code: str) -> str:
 
 
 def mail(language: str, code: str, address: str) -> str:
-    """Give the mail. The code is there to be read, too: the link needs JavaScript."""
+    """Give the mail. The code is there to be read, too, and first: the link needs JavaScript."""
     texts = {key: html.escape(text) for key, text in TEXTS[language].items()}
     marked = f'lang="{language}" dir="{texts["dir"]}"'  # on both, for mail programs drop the first
     anchor = f'<p><a href="{html.escape(address)}">{texts["link"]}</a></p>' if address else ""

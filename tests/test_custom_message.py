@@ -155,6 +155,7 @@ def test_d11_without_a_safe_address_there_is_only_the_code(world, monkeypatch, c
     "url",
     [
         "https://www.example.com/reset/?next=%2Fbasket%2F&a=b",
+        'https://www.example.com/reset/?a="b"&amp;c',
         "http://localhost:8000/reset/",
         "http://127.0.0.1:8000/reset/",
         "http://[::1]:8000/reset/",

@@ -102,6 +102,10 @@ messages: $(VENV)/.stamp-test ## collect the texts to translate (needs gettext)
 compilemessages: $(VENV)/.stamp-test ## compile the translations (needs gettext)
 	cd cognito_reset && ../$(RUN) -m django compilemessages
 
+.PHONY: lambda
+lambda: $(VENV)/.stamp-test ## write the compiled translations into the Lambda function
+	$(RUN) -m tests.lambda_texts
+
 # A virtual environment that is already there is used as it is, never made anew.
 $(RUN):
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found."; exit 1; }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import boto3
 
+from cognito_reset import custom_message
 from cognito_reset.testing import Emulator, Server, serve
 from example_project.pool import secret_hash
 
@@ -49,15 +50,20 @@ def isolate() -> None:
 def start() -> tuple[Server, dict[str, str]]:
     """Start an emulator on a free port: the server, and its pool as COGNITO_RESET has it."""
     server = serve(Emulator(region=REGION))
-    return server, _make_pool(server.url)
+    return server, _make_pool(server)
 
 
-def _make_pool(url: str) -> dict[str, str]:
+def _make_pool(server: Server) -> dict[str, str]:
+    url = server.url
     client = boto3.session.Session().client("cognito-idp", region_name=REGION, endpoint_url=url)
     # Cognito's own password policy: 8 characters, upper and lower case, a digit and a symbol.
     pool_id = client.create_user_pool(PoolName="demo", AliasAttributes=["email", "phone_number"])[
         "UserPool"
     ]["Id"]
+    # What AWS Lambda would run. It has its address from the environment.
+    server.emulator.set_hook(
+        pool_id, "CustomMessage", lambda event: custom_message.handler(event, None)
+    )
     app = client.create_user_pool_client(
         UserPoolId=pool_id,
         ClientName="demo",

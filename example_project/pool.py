@@ -16,13 +16,15 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from django.conf import settings as django_settings
+from django.http import HttpRequest
+from django.utils.translation import get_language
 from django.views.decorators.debug import sensitive_variables
 
 if TYPE_CHECKING:
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
 
 settings: Any = django_settings  # mypy knows those of the tests only
-SENT_MEMBERS = ("username", "kind", "medium", "destination", "code", "sent_at")
+SENT_MEMBERS = ("username", "kind", "medium", "destination", "code", "sent_at", "subject", "body")
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,13 @@ class PoolUser:
 def of_settings() -> dict[str, str]:
     pool: dict[str, str] = settings.COGNITO_RESET["POOLS"]["default"]
     return pool
+
+
+def client_metadata(request: HttpRequest) -> dict[str, str]:
+    """Give the message the visitor's language; what staff send is in the user's own ``locale``."""
+    match = request.resolver_match
+    by_staff = match is not None and match.app_name == "admin"
+    return {} if by_staff else {"language": get_language() or ""}
 
 
 def has_inbox() -> bool:

@@ -10,6 +10,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import environ  # type: ignore[import-untyped]  # it ships no types
+from django.conf.global_settings import LANGUAGES as DJANGO_LANGUAGES
+
+from cognito_reset import custom_message
 
 BASE_DIR = Path(__file__).resolve().parent
 
@@ -37,6 +40,7 @@ MIDDLEWARE = [
     "example_project.middleware.content_security_policy",
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -69,6 +73,8 @@ DATABASES = {
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "static/"
 LANGUAGE_CODE = "en"
+# Those of the app. The demo's own pages are in English.
+LANGUAGES = [pair for pair in DJANGO_LANGUAGES if pair[0] in custom_message.TEXTS]
 TIME_ZONE = "UTC"
 
 _POOL = {
@@ -91,5 +97,6 @@ COGNITO_RESET = {
         "default": _NO_POOL if EMULATED else {key: _POOL[key] for key in _POOL if _POOL[key]},
     },
     "SIGN_IN_URL": "/sign-in/",
+    "CLIENT_METADATA": "example_project.pool.client_metadata",
     "LIMITS": {} if env.bool("COGNITO_RESET_LIMITS", default=True) else False,
 }

@@ -15,8 +15,11 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import pytest
+from django.urls import ResolverMatch
+from django.utils import translation
 
 from cognito_reset.testing import Emulator, serve
+from example_project import pool
 from tests.demo import NEW_PASSWORD, PASSWORD, ROOT, Demo, Visitor
 
 environ = pytest.importorskip("environ", reason="django-environ isn't installed")
@@ -104,9 +107,36 @@ def test_a_verified_email_address_signs_in(visitor):
 def test_inbox_starts_with_what_staff_had_sent(at_first):
     """heidi is in RESET_REQUIRED, which takes a reset, which sends a code."""
     (message,) = at_first[2]
-    assert list(message) == ["username", "kind", "medium", "destination", "code", "sent_at"]
+    members = ["username", "kind", "medium", "destination", "code", "sent_at", "subject", "body"]
+    assert list(message) == members
     assert message["kind"] == "admin_reset_password"
     assert message["destination"] == "heidi@example.com"
+
+
+def test_the_mail_has_a_link_to_the_demo_itself(at_first, demo):
+    """The function that a pool would run writes it; the inbox shows it in a frame without rights."""
+    (message,) = at_first[2]
+    link = f"{demo.url}/password-reset/confirm/#username=heidi&amp;code={message['code']}"
+    assert f'<a href="{link}">' in message["body"]
+    (frame,) = re.findall(r"<iframe[^>]*>", Visitor(demo.url).get("/inbox/").text)[-1:]
+    assert 'sandbox="allow-popups allow-popups-to-escape-sandbox"' in frame
+    assert 'srcdoc="&lt;base target=_blank&gt;&lt;!doctype html&gt;' in frame
+
+
+@pytest.mark.parametrize(
+    ("app", "metadata"),
+    [
+        ("cognito_reset", {"language": "de"}),
+        ("cognito_reset_api", {"language": "de"}),
+        ("admin", {}),
+    ],
+)
+def test_a_message_is_in_the_visitors_language(rf, app, metadata):
+    """And never in that of the staff who send one."""
+    request = rf.get("/")
+    request.resolver_match = ResolverMatch(lambda: None, (), {}, app_names=[app])
+    with translation.override("de"):
+        assert pool.client_metadata(request) == metadata
 
 
 def test_pages_reset_a_password(visitor):

@@ -9,11 +9,14 @@ from typing import Any
 
 import pytest
 from django.urls import resolve
+from django.utils import translation
 
-from cognito_reset import exceptions, signals
+from cognito_reset import custom_message, exceptions, signals
 from cognito_reset.checks import check_settings
 from cognito_reset.conf import DEFAULT_LIMITS, DEFAULTS, POOL_OPTIONAL, POOL_REQUIRED
 from cognito_reset.policy import PasswordPolicy
+from cognito_reset.testing.validation import service_model
+from tests.testing.world import World
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -116,6 +119,39 @@ def test_the_addresses_to_start_from_lead_to_the_app():
     for address, expected in names.items():
         match = resolve(address, tuple(patterns))
         assert (match.view_name, match.kwargs) == expected
+
+
+def test_u27_the_text_message_is_bound_to_the_domain():
+    """U27: the pool's own template, as its model takes it, gives the form that phones know."""
+    found = re.search(r"```text\n(.*)\n```", section("A link in the message"))
+    assert found is not None
+    shape = service_model().shape_for("SmsVerificationMessageType")
+    assert re.fullmatch(shape.metadata["pattern"], found[1])
+    assert shape.metadata["min"] <= len(found[1]) <= shape.metadata["max"]
+    world = World(pool={"SmsVerificationMessage": found[1]})
+    world.add(phone_number="+15550001234", phone_number_verified="true")
+    code = world.send_code()
+    last_line = world.emulator.outbox[0].body.splitlines()[-1]
+    assert re.match(r"@[a-z0-9.-]+ #(\S+)(?: |$)", last_line)[1] == code
+
+
+def test_the_function_gets_its_language_as_shown(rf):
+    """The visitor's, and nobody's where staff send."""
+    values: dict[str, Any] = {}
+    exec(python("messages.py"), values)
+    request = rf.get("/")
+    request.resolver_match = resolve("/password-reset/")
+    with translation.override("de"):
+        assert values["client_metadata"](request) == {"language": "de"}
+    request.resolver_match = resolve("/admin/")
+    assert values["client_metadata"](request) == {}
+    assert "CLIENT_METADATA" in section("A link in the message")
+
+
+def test_the_functions_environment_is_listed():
+    """Each variable that it reads."""
+    read = re.findall(r'os\.environ\.get\("(\w+)"', Path(custom_message.__file__).read_text())
+    assert set(rows(section("A link in the message"))) == set(read)
 
 
 def test_the_admin_is_the_demos():

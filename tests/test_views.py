@@ -10,6 +10,7 @@ from django.test import Client, RequestFactory
 from django.urls import include, path
 
 from cognito_reset import urls
+from cognito_reset.models import ThrottleSlot
 from cognito_reset.testing import Timeout
 from cognito_reset.views import RequestView
 from tests.faces import Pages
@@ -125,6 +126,21 @@ def test_d4_only_post_changes_anything(people, page, method):
     allowed = method in ("get", "head", "options")
     assert (response.status_code in (200, 302)) is allowed
     assert (response.status_code == 405) is not allowed
+
+
+def test_d4_a_scanner_that_opens_the_link_changes_nothing(people, settings):
+    """D4: without its fragment, as servers see it, and as often as it likes: the code stays good."""
+    with_settings(settings, LIMITS={"confirm": {"network": "1/h"}})
+    code = people.code("alice")
+    people.emulator.calls.clear()
+    scanner = Client()
+    for method in (scanner.get, scanner.head):
+        for _ in range(20):
+            assert method("/password-reset/confirm/").status_code == 200
+    assert people.emulator.calls == []
+    assert not ThrottleSlot.objects.exists()
+    assert "sessionid" not in scanner.cookies
+    assert Pages().confirm("alice", code, NEW_PASSWORD).url == "/password-reset/done/"
 
 
 def test_d5_the_pages_work_where_a_login_is_required(people, settings):

@@ -87,6 +87,30 @@ def test_u9_a_visitor_resets_a_password(open_window, script, name):
     assert "NotAuthorizedException" in sign_in(window, name, PASSWORD)
 
 
+def test_a_visitor_follows_the_link_in_the_mail(open_window, site):
+    """From the mail, as the inbox shows it, to a new window with all filled in but the password."""
+    visitor = Visitor(site)
+    assert visitor.post_json("/api/password-reset/", username="heidi").status == 202
+    window = open_window()
+    window.add_init_script(COLLECT)
+    window.goto("/inbox/")
+    mail = window.locator(".demo-inbox > li", has_text="for heidi").first.frame_locator("iframe")
+    assert mail.locator("html").get_attribute("lang") == "en"
+    code = visitor.code("heidi")
+    assert mail.locator("bdi").inner_text() == code
+    with window.context.expect_page() as opened:
+        mail.locator("text=Choose a new password").click()
+    page = opened.value
+    page.wait_for_url("**/password-reset/confirm/")
+    assert page.input_value("#id_username") == "heidi"
+    assert page.input_value("#id_confirmation_code") == code
+    page.fill("#id_password", "Linked-horse-4")
+    page.click("text=Change password")
+    assert "Your password has been changed" in page.inner_text("h1")
+    assert window.evaluate("window.violations") == []
+    assert "accepted the password of heidi" in sign_in(window, "heidi", "Linked-horse-4")
+
+
 def test_the_single_page_app_resets_a_password(open_window):
     """The same by fetch(): an error at its field first, then the new password."""
     window = open_window()

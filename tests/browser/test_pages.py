@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from types import SimpleNamespace
+from urllib.parse import quote
 
 import pytest
 
+from cognito_reset.models import ThrottleSlot
 from cognito_reset.testing import Error, Timeout
 from tests.people import NEW_PASSWORD, PASSWORD
 
@@ -27,6 +29,10 @@ def site(people, settings):
     }
     settings.LANGUAGES = [("en", "English"), ("ar", "Arabic")]
     return SimpleNamespace(people=people, settings=settings)
+
+
+def link(name, code="123456"):
+    return f"{CONFIRM}#username={quote(name, safe='')}&code={code}"
 
 
 def limits(site, **steps):
@@ -82,6 +88,10 @@ def wait_over(page, site):
 
 def not_known(page, site):
     page.goto(CONFIRM)
+
+
+def linked(page, site):
+    page.goto(link("alice"))
 
 
 def refused(page, site):
@@ -140,6 +150,7 @@ STATES = [
     sent,
     wait_over,
     not_known,
+    linked,
     refused,
     all_empty,
     changed,
@@ -349,6 +360,127 @@ def test_c7_a_stopped_page_can_be_sent_again(open_page):
     assert page.get_attribute(SEND, "aria-disabled") == "true"
     page.clock.fast_forward(21_000)
     assert page.get_attribute(SEND, "aria-disabled") == "false"
+
+
+# The link in the message
+
+
+@pytest.mark.parametrize("session", ["", "alice", "bob"])
+@in_both_directions
+def test_d7_a_link_fills_the_form_and_tells_nobody(site, open_page, language, session):
+    """D7, U7, U17: name and code stay in the browser until the person sends them."""
+    limits(site)
+    page = open_page(locale=language)
+    if session:
+        ask(page, session)
+    code = site.people.code("alice")
+    site.people.emulator.calls.clear()
+    slots = ThrottleSlot.objects.count()
+    seen = []
+    page.on("request", lambda request: seen.append((request.url, request.all_headers())))
+    page.goto("about:blank")  # a mail program is no page of ours
+    page.goto(link("alice", code))
+    page.wait_for_load_state("networkidle")
+
+    assert address(page) == CONFIRM
+    assert page.evaluate("history.state") is None
+    assert page.input_value("#id_username") == "alice"
+    assert page.input_value("#id_confirmation_code") == code
+    assert page.evaluate(f"{FOCUSED}.id") == "id_password"
+    assert page.inner_text("h1") == page.title() == "Choose a new password"
+    # The one lead that shows is the link's.
+    (lead,) = page.locator("form .cr-lead:visible").all_inner_texts()
+    assert lead.startswith("You are changing the password of alice.")
+    names = page.locator("[name=username]").evaluate_all("nodes => nodes.map(node => node.value)")
+    assert set(names) == {"alice"}
+    assert code not in str(seen)
+    assert "alice" not in str(seen)
+    assert site.people.emulator.calls == []
+    assert ThrottleSlot.objects.count() == slots
+
+    page.fill("#id_password", NEW_PASSWORD)
+    send(page, CHANGE)
+    assert address(page) == DONE
+    assert site.people.can_sign_in("alice", NEW_PASSWORD)
+
+
+@pytest.mark.parametrize(
+    "fragment",
+    [
+        "#",
+        "#id_password",
+        "#username=bob",
+        "#code=123456",
+        "#username=&code=123456",
+        "#username=bob&code=",
+        "#username=bob&code={####}",
+        "#username=bob&code=12345a",
+        "#username=bob&code=12345678901",
+        "#username=bob%20b&code=123456",
+        "#username=bob%00&code=123456",
+        "#username=bob%E2%80%AE&code=123456",
+        f"#username={'b' * 129}&code=123456",
+        "#USERNAME=bob&CODE=123456",
+        "#%",
+    ],
+)
+def test_an_odd_fragment_does_nothing(open_page, fragment):
+    """What isn't exactly such a link leaves the page, the address and the focus as they are."""
+    page = open_page()
+    ask(page)
+    page.goto("about:blank")
+    page.goto(f"{CONFIRM}{fragment}")
+    assert address(page) == f"{CONFIRM}{fragment}"
+    assert page.input_value("#id_username") == "alice"
+    assert page.input_value("#id_confirmation_code") == ""
+    assert page.inner_text("h1") == "Check your email or phone"
+    assert page.locator("[data-cr-linked]").is_hidden()
+
+
+def test_u7_markup_in_a_link_is_text(open_page):
+    """U7: whatever the name is, it is shown and never run."""
+    page = open_page()
+    name = "<img/src=x/onerror=alert(1)>$&"
+    page.goto(link(name))
+    assert page.inner_text("[data-cr-linked] bdi") == page.input_value("#id_username") == name
+    assert page.locator("main img").count() == 0
+
+
+def test_a_link_works_on_the_open_page(open_page):
+    """In the same window only the fragment changes, and nothing is loaded. The query stays."""
+    page = open_page()
+    page.goto(f"{CONFIRM}?next=/basket/")
+    page.evaluate("location.hash = 'username=bob&code=654321'")
+    page.wait_for_function("document.getElementById('id_username').value === 'bob'")
+    assert address(page) == f"{CONFIRM}?next=/basket/"
+    page.evaluate("location.hash = 'username=alice&code=123456'")
+    page.wait_for_function("document.getElementById('id_username').value === 'alice'")
+    assert page.input_value("#id_confirmation_code") == "123456"
+
+
+def test_a_refused_link_leaves_its_name_to_be_mended(site, open_page):
+    """The session knows alice, the link bob: after a wrong code it is bob's form still."""
+    page = open_page()
+    ask(page)
+    page.goto("about:blank")
+    page.goto(link("bob", "000000"))
+    page.fill("#id_password", NEW_PASSWORD)
+    send(page, CHANGE)
+    assert page.inner_text("h1") == "Enter your reset code"
+    assert page.input_value("#id_username") == "bob"
+    assert page.is_editable("#id_username")
+
+
+def test_u9_without_script_a_link_leads_to_the_form(site, open_page):
+    """U9: the code is in the message, too, to be typed."""
+    page = open_page(java_script_enabled=False)
+    code = site.people.code("alice")
+    page.goto(link("alice", code))
+    assert page.inner_text("h1") == "Enter your reset code"
+    assert page.locator("[data-cr-linked]").is_hidden()
+    page.fill("#id_username", "alice")
+    answer(page, code)
+    assert address(page) == DONE
 
 
 # The keyboard

@@ -86,6 +86,33 @@
     const timer = setInterval(tick, 1000);
   });
 
+  each("#id_confirmation_code", followLink);
+
+  // The link in the message ends in #username=alice&code=123456, which browsers send to nobody. It
+  // fills the form in, and the person sends it.
+  function followLink(code) {
+    const follow = () => {
+      const link = new URLSearchParams(location.hash.slice(1));
+      const username = link.get("username") || "";
+      if (!/^[^\p{C}\p{Z}]{1,128}$/u.test(username) || !/^\d{1,10}$/.test(link.get("code"))) return;
+      history.replaceState(null, "", location.href.split("#")[0]);
+      // The form for a new code, too. The session may know somebody else.
+      each("[data-cr-form] [name=username]", (input) => (input.value = username));
+      code.value = link.get("code");
+      each("[data-cr-linked]", (lead) => {
+        const heading = document.querySelector(".cr-title");
+        document.title = document.title.replace(heading.textContent, () => lead.dataset.title);
+        heading.textContent = lead.dataset.title;
+        lead.querySelector("bdi").textContent = username;
+        lead.previousElementSibling.hidden = true;
+        lead.hidden = false;
+      });
+      document.getElementById("id_password").focus();
+    };
+    follow();
+    addEventListener("hashchange", follow);
+  }
+
   function plurals(language) {
     try {
       const rules = new Intl.PluralRules(language);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shlex
 import signal
 import threading
@@ -16,6 +17,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 from django.core.wsgi import get_wsgi_application
+from django.urls import reverse
 
 from cognito_reset.models import ThrottleSlot
 from example_project import emulator, pool
@@ -46,6 +48,9 @@ class Command(BaseCommand):
                 site = None
                 if not emulator_only:
                     site = stack.enter_context(self.site(port))
+                    # Where the mails' links lead, for the function that writes them.
+                    page = f"http://{HOST}:{site.server_port}{reverse('cognito_reset:confirm')}"
+                    os.environ.setdefault("RESET_URL", page)
                 if settings.EMULATED:
                     self.start_emulator(stack)
                 elif emulator_only:

@@ -22,11 +22,13 @@ from cognito_reset.conf import (
     DEFAULT_LIMITS,
     DEFAULT_POOL,
     POOL_REQUIRED,
+    are_sign_in_names,
     is_number,
     is_password_policy,
     is_texts,
 )
 from cognito_reset.exceptions import CognitoResetMisconfigured
+from cognito_reset.phones import REGIONS
 from cognito_reset.service import CognitoService
 from cognito_reset.throttling import parse_rates
 
@@ -316,6 +318,16 @@ POOL_RULES: Final = {
         "E023",
         _or_none(is_password_policy),
         'Set it to "pool", or to the policy as in {"MinimumLength": 8, "RequireNumbers": True}.',
+    ),
+    "SIGN_IN_WITH": Rule(
+        "E024",
+        _or_none(are_sign_in_names),
+        'Set it to ("username", "email", "phone_number"), or to those that the pool takes.',
+    ),
+    "PHONE_REGION": Rule(
+        "E025",
+        lambda value: value in (None, *REGIONS),
+        'Set it to a country, such as "DE", and install django-cognito-reset[phone].',
     ),
 }
 _TRUE_OR_FALSE: Final = Rule(

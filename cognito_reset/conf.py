@@ -15,6 +15,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from cognito_reset.exceptions import CognitoResetMisconfigured
+from cognito_reset.phones import REGIONS
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -29,7 +30,10 @@ POOL_OPTIONAL: Final = (
     "CA_BUNDLE",
     "PROXIES",
     "PASSWORD_POLICY",
+    "SIGN_IN_WITH",
+    "PHONE_REGION",
 )
+SIGN_IN_NAMES: Final = ("username", "email", "phone_number")
 
 DEFAULTS: Final[dict[str, Any]] = {
     "POOL_RESOLVER": None,
@@ -77,6 +81,8 @@ class PoolSettings:
     ca_bundle: str | None
     proxies: Mapping[str, str] | None = field(repr=False)  # an address may hold a password
     password_policy: Mapping[str, Any] | Literal["pool"] | None
+    sign_in_with: tuple[str, ...]  # in the order of SIGN_IN_NAMES
+    phone_region: str | None
 
 
 class Conf:
@@ -266,6 +272,10 @@ def _pool_settings(alias: str, values: Any) -> PoolSettings:
     policy = values.get("PASSWORD_POLICY")
     if policy is not None and not is_password_policy(policy):
         raise CognitoResetMisconfigured(f'The PASSWORD_POLICY of pool "{alias}" can\'t be used.')
+    sign_in_with = optional["SIGN_IN_WITH"] or SIGN_IN_NAMES
+    if not (are_sign_in_names(sign_in_with) and optional["PHONE_REGION"] in (None, *REGIONS)):
+        names = "SIGN_IN_WITH or PHONE_REGION"
+        raise CognitoResetMisconfigured(f'COGNITO_RESET["POOLS"]["{alias}"]: wrong {names}.')
     return PoolSettings(
         alias=alias,
         region=values["REGION"],
@@ -276,11 +286,18 @@ def _pool_settings(alias: str, values: Any) -> PoolSettings:
         ca_bundle=str(optional["CA_BUNDLE"]) if optional["CA_BUNDLE"] else None,
         proxies=optional["PROXIES"],
         password_policy=policy,
+        sign_in_with=tuple(name for name in SIGN_IN_NAMES if name in sign_in_with),
+        phone_region=optional["PHONE_REGION"],
     )
 
 
 def is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def are_sign_in_names(value: Any) -> bool:
+    names = value if isinstance(value, (list, tuple, set, frozenset)) else ()
+    return bool(names) and all(name in SIGN_IN_NAMES for name in names)
 
 
 def is_texts(value: Any) -> bool:

@@ -78,10 +78,11 @@ def follow_up(task: str) -> Callable[[Receiver], Receiver]:
 
 
 @follow_up("sign_out")
-def sign_out_everywhere(*, pool: str, username: str, **_: Any) -> None:
-    """End the user's sessions at Cognito, which by itself ends none."""
+def sign_out_everywhere(*, request: Any, pool: str, username: str, **_: Any) -> None:
+    """End the user's sessions at Cognito, which by itself ends none. The done page says so."""
     if conf.sign_out_everywhere:
         get_service(pool).sign_out_everywhere(username=username)
+        request.cognito_reset_signed_out = True
 
 
 @follow_up("sessions")

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 from rest_framework import serializers
 
+from cognito_reset.phones import e164
 from cognito_reset.policy import PasswordPolicy
 
 # Unicode's major categories in botocore's pattern for Username: no spaces, no controls, nothing
@@ -22,6 +23,26 @@ from cognito_reset.policy import PasswordPolicy
 _USERNAME_CATEGORIES: Final = frozenset("LMNPS")
 # A lone surrogate can't be encoded; NUL ends a string in too many places.
 _NO_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
+# What no phone number has; and what no username has, or none in a pool where a phone number is an
+# alias: Cognito takes no name there that looks like one.
+_NO_PHONE_NUMBER: Final = re.compile(r"[^\W\d]|@")
+_NO_USERNAME: Final = re.compile(r"^[+\uff0b]|\s")
+
+# By the initials of what a pool signs in with: what the field is called, and what to say of nothing.
+_TEXTS: Final = {
+    "u": (_("Username"), _("Enter your username.")),
+    "e": (_("Email address"), _("Enter your email address.")),
+    "p": (_("Phone number"), _("Enter your phone number.")),
+    "ue": (_("Username or email address"), _("Enter your username or email address.")),
+    "up": (_("Username or phone number"), _("Enter your username or phone number.")),
+    "ep": (_("Email address or phone number"), _("Enter your email address or phone number.")),
+    "uep": (
+        _("Username, email address or phone number"),
+        _("Enter your username, email address or phone number."),
+    ),
+}
+# Not type="email": browsers rewrite what is typed there, an address with a domain in Unicode.
+_KEYBOARDS: Final = {"e": {"inputmode": "email"}, "p": {"input_type": "tel"}}
 
 
 class _TwoCodes(serializers.Field):  # type: ignore[type-arg]
@@ -69,11 +90,37 @@ class StrictCharField(_TwoCodes, serializers.CharField):
 
 
 class UsernameField(StrictCharField):
-    """A username or an alias of one, without what pasting brings along at its ends."""
+    """
+    A username or an alias of one, without what pasting brings along at its ends, and otherwise as
+    it was typed: the pool says whether case counts. The exception are phone numbers, which Cognito
+    knows in E.164 only. ``pool`` in the serializer's context says what users sign in with.
+    """
+
+    default_error_messages = {
+        "characters": _("Remove the spaces and invisible characters from what you entered."),
+        "phone_number": _("Enter a complete phone number, with its area code or country code."),
+    }
+
+    def bind(self, field_name: str, parent: Any) -> None:
+        super().bind(field_name, parent)
+        pool = self.context.get("pool")
+        names = "".join(name[0] for name in pool.sign_in_with) if pool else "uep"
+        self.region = pool.phone_region if pool and "p" in names else None
+        self.takes_usernames = "u" in names
+        self.label, self.error_messages["required"] = _TEXTS[names]
+        self.style = {"autocomplete": "username", **_KEYBOARDS.get(names, {})}
+        if "p" in names and not self.region:
+            self.help_text = _("Start a phone number with + and the country code.")
 
     def clean(self, data: str) -> str:
         seen = [index for index, character in enumerate(data) if not _is_blank(character)]
         data = data[seen[0] : seen[-1] + 1] if seen else ""
+        may_be_username = self.takes_usernames and not _NO_USERNAME.search(data)
+        if self.region and data and not (may_be_username or _NO_PHONE_NUMBER.search(data)):
+            number = e164(data, self.region)
+            if not number and not self.takes_usernames:
+                self.fail("phone_number")
+            data = number or data
         if not _USERNAME_CATEGORIES.issuperset(unicodedata.category(c)[0] for c in data):
             self.fail("characters")
         return data
@@ -138,16 +185,7 @@ class UserContextDataSerializer(serializers.Serializer[Any]):
 class RequestCodeSerializer(serializers.Serializer[Any]):
     """What ForgotPassword takes of a caller."""
 
-    username = UsernameField(
-        limit=128,
-        label=_("Username, email address or phone number"),
-        error_messages={
-            "required": _("Enter your username, email address or phone number."),
-            "too_long": _("Enter a username of {limit} characters or fewer."),
-            "characters": _("Enter a username without spaces or invisible characters."),
-        },
-        style={"autocomplete": "username"},
-    )
+    username = UsernameField(limit=128)
     client_metadata = ClientMetadataField(
         child=StrictCharField(limit=131072, allow_blank=True), required=False, allow_null=True
     )

@@ -110,10 +110,13 @@ class Step:
     def pool(self) -> str:
         return resolve_pool(self.request, self._pool)
 
+    def serializer(self, **kwargs: Any) -> RequestCodeSerializer:
+        return self.serializer_class(context=self._context(), **kwargs)
+
     @sensitive_variables()
     def run(self, data: Any) -> Any:
         try:
-            serializer = self.serializer_class(data=data, context=self._context())
+            serializer = self.serializer(data=data)
             serializer.is_valid(raise_exception=True)
             values = serializer.validated_data
             self.username = values["username"]
@@ -127,7 +130,7 @@ class Step:
         raise NotImplementedError
 
     def _context(self) -> dict[str, Any]:
-        return {"request": self.request}
+        return {"request": self.request, "pool": conf.pool(self.pool)}
 
     def _check_in(self) -> None:
         try:

@@ -117,12 +117,16 @@ class Flow:
         resend_at: float = self._state.get("resend_at", 0)
         return max(0, math.ceil(resend_at - time.time()))
 
-    def start(self, username: str, *, resend_after: int, destination: str | None = None) -> None:
-        state = {"username": username, "resend_at": time.time() + resend_after}
-        self._keep({**state, "destination": destination} if destination else state)
+    @property
+    def note(self) -> str:
+        """Say "again" of another code, "required" of a visitor from the sign-in, "signed_out"."""
+        return str(self._state.get("note", ""))
 
-    def finish(self, outcome: str) -> None:
-        self._keep({"outcome": outcome})
+    def start(self, username: str, *, resend_after: int, **more: str | None) -> None:
+        self._keep({"username": username, "resend_at": time.time() + resend_after, **more})
+
+    def finish(self, outcome: str, **more: str) -> None:
+        self._keep({"outcome": outcome, **more})
 
     def take_outcome(self) -> str:
         """Give the outcome once: the done page belongs to one reset, not to an address."""
@@ -137,7 +141,8 @@ class Flow:
     def _keep(self, state: dict[str, Any]) -> None:
         if self._key not in self._session:
             self._session.cycle_key()  # against fixation; all else in the session stays as it is
-        self._session[self._key] = {**state, "until": time.time() + FLOW_SECONDS}
+        known = {name: value for name, value in state.items() if value}
+        self._session[self._key] = {**known, "until": time.time() + FLOW_SECONDS}
 
 
 def guarded(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
@@ -195,7 +200,8 @@ class PageView(View):
         # What the path holds, of a tenant say, and not what the include adds.
         added: dict[str, Any] = match.extra_kwargs  # type: ignore[attr-defined]  # the stubs lack it
         captured = {name: value for name, value in match.kwargs.items() if name not in added}
-        return reverse(f"{match.namespace}:{name}", kwargs=captured)
+        # A view that is mounted by itself, under a name of Django's own, has no namespace.
+        return reverse(f"{match.namespace or 'cognito_reset'}:{name}", kwargs=captured)
 
     def render(self, *, template: str = "", status: int = 200, **context: Any) -> HttpResponse:
         common = {
@@ -260,7 +266,8 @@ class StepView(RedirectURLMixin, PageView):
                 for problem in found
             ],
             username=username,
-            sent=bool(username) and not found,
+            sent=bool(username) and not found and self.flow.note != "required",
+            note=self.flow.note if username else "",
             resend_after=self.flow.resend_after,
             destination=self.flow.destination if conf.show_destination else None,
         )
@@ -288,7 +295,7 @@ class StepView(RedirectURLMixin, PageView):
 
     @sensitive_variables()
     def page_fields(self, data: dict[str, str], found: Sequence[Problem] = ()) -> list[PageField]:
-        serializer = self.step_class.serializer_class()
+        step = self.step_class(self.request, pool=self.kwargs.get("pool"), face="pages")
         return [
             PageField(
                 name=name,
@@ -301,7 +308,7 @@ class StepView(RedirectURLMixin, PageView):
                 errors=[problem.detail for problem in found if problem.attr == name],
                 policy=get_policy(self.flow.pool) if name == "password" else None,
             )
-            for name, field in serializer.fields.items()
+            for name, field in step.serializer().fields.items()
             if name in self.fields
         ]
 
@@ -313,16 +320,16 @@ class RequestView(StepView):
 
     def done(self, step: Step, result: CodeRequested) -> HttpResponse:
         destination = result.delivery.destination if result.delivery else None
-        self.flow.start(step.username, resend_after=RESEND_AFTER_SECONDS, destination=destination)
+        again = self.flow.username == step.username and self.flow.note != "required"
+        more = {"destination": destination, "note": "again" if again else ""}
+        self.flow.start(step.username, resend_after=RESEND_AFTER_SECONDS, **more)
         return redirect(self.url("confirm"))
 
     def refused(self, step: Step, error: ResetError, data: dict[str, str]) -> HttpResponse:
         if isinstance(error, Throttled) and error.cool_down:  # a double click, or a refresh
             same = self.flow.username == step.username
-            destination = self.flow.destination if same else None
-            self.flow.start(
-                step.username, resend_after=error.retry_after or 0, destination=destination
-            )
+            more = {"destination": self.flow.destination, "note": self.flow.note} if same else {}
+            self.flow.start(step.username, resend_after=error.retry_after or 0, **more)
             return redirect(self.url("confirm"))
         return super().refused(step, error, data)
 
@@ -342,7 +349,8 @@ class ConfirmView(StepView):
         if elsewhere:
             self.flow.end()
             return redirect(elsewhere)
-        self.flow.finish("confirmed")
+        signed_out = getattr(self.request, "cognito_reset_signed_out", False)
+        self.flow.finish("confirmed", note="signed_out" if signed_out else "")
         return redirect(self.url("done"))
 
     @sensitive_variables()
@@ -362,7 +370,26 @@ class DoneView(PageView):
         outcome = self.flow.take_outcome()
         if not outcome:
             return redirect(self.url("request"))
-        return self.render(outcome=outcome)
+        return self.render(outcome=outcome, note=self.flow.note)
+
+
+def redirect_to_reset(
+    request: HttpRequest,
+    username: str,
+    *,
+    code_sent: bool = False,
+    pool: str | None = None,
+    namespace: str = "cognito_reset",
+    **kwargs: Any,
+) -> HttpResponse:
+    """
+    Lead from the site's own sign-in, where Cognito said PasswordResetRequiredException, to the first
+    page, or with ``code_sent`` (staff sent one) to the second: with the username in the session, not
+    in the address. ``kwargs`` are those of the path.
+    """
+    url = reverse(f"{namespace}:{'confirm' if code_sent else 'request'}", kwargs=kwargs)
+    Flow(request, resolve_pool(request, pool)).start(username, resend_after=0, note="required")
+    return redirect(url)
 
 
 @sensitive_variables()

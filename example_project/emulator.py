@@ -27,7 +27,7 @@ PEOPLE: Final = {
     "erin": "Is disabled: gets no code.",
     "frank": "Signs in through another service: gets no code.",
     "grace": "Has no verified contact: gets no code.",
-    "heidi": "Has been reset by staff: the code is in the inbox, the old password is refused.",
+    "heidi": "Has been reset by staff: the code is in the inbox, and signing in leads to it.",
 }
 #: What the AWS SDK finds in place of this machine's own accounts, profiles and proxies.
 AWS_ENVIRONMENT: Final = {

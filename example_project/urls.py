@@ -3,7 +3,9 @@ from __future__ import annotations
 from django.contrib import admin
 from django.contrib.staticfiles.urls import staticfiles_urlpatterns
 from django.urls import include, path
+from django.views.generic import RedirectView
 
+from cognito_reset.views import RequestView
 from example_project import views
 
 urlpatterns = [
@@ -15,7 +17,9 @@ urlpatterns = [
     path("inbox.json", views.inbox_json, name="inbox-json"),
     path("sign-in/", views.sign_in, name="sign-in"),
     path("api/sign-in/", views.SignInAPIView.as_view(), name="api-sign-in"),
+    path("admin/password_reset/", RequestView.as_view(), name="admin_password_reset"),
     path("admin/", admin.site.urls),
+    path(".well-known/change-password", RedirectView.as_view(pattern_name="cognito_reset:request")),
     # With any server, as long as DEBUG is on.
     *staticfiles_urlpatterns(),
 ]

@@ -19,6 +19,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from cognito_reset.conf import conf
+from cognito_reset.views import redirect_to_reset
 from example_project import emulator, pool
 
 
@@ -71,6 +72,9 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     if answer.status == 200:
         messages.success(request, f"Cognito accepted the password of {username}.")
         return redirect("sign-in")
+    if answer.code == "PasswordResetRequiredException":
+        # In the demo nothing but a reset by staff leads to this, and that sends a code.
+        return redirect_to_reset(request, username, code_sent=True)
     context = {"username": username, "code": answer.code}
     return render(request, "example_project/sign_in.html", context, status=answer.status)
 

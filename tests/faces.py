@@ -6,7 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from django.test import Client
+from django.http import HttpResponse
+from django.test import Client, RequestFactory
+
+from cognito_reset.views import redirect_to_reset
 
 TOKEN = re.compile(r'(name="csrfmiddlewaretoken" value=")[^"]*')
 
@@ -89,3 +92,13 @@ class REST(Face):
 
 
 FACES = (Pages, REST)
+
+
+def handed_over(client: Client, username: str = "alice", **options: Any) -> HttpResponse:
+    """What a site's own sign-in view answers to ``client``."""
+    request = RequestFactory().post("/sign-in/", {"username": username, "password": "secret"})
+    request.session = client.session
+    response = redirect_to_reset(request, username, **options)
+    request.session.save()
+    client.cookies["sessionid"] = str(request.session.session_key)
+    return response

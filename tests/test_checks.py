@@ -159,6 +159,9 @@ WRONG: list[tuple[str, str, list[Any], list[Any]]] = [
         [None, {}, {"https": f"http://u:{SECRET}@proxy"}],
     ),
     ("E013", "FORWARD_ENCODED_DATA", [None, 0, 1, "yes"], [True, False]),
+    ("E024", "SIGN_IN_WITH", [5, "email", [], {}, ["mail"], [5], [["email"]], {"email": 1}],
+     [None, ["email"], ("username", "email", "phone_number"), {"phone_number"}]),
+    ("E025", "PHONE_REGION", [5, "", "de", "DEU", "XX", ["DE"], {5: 5}], [None, "DE", "US"]),
     ("E014", "SIGN_IN_URL", [5, b"/", ["/"]], [None, "/sign-in/", gettext_lazy("/entrance/")]),
     ("E015", "POOL_RESOLVER", [5, "text", "no.such.thing", "tests.test_checks.SECRET"],
      [None, callback, "tests.test_checks.callback"]),
@@ -333,7 +336,7 @@ def test_every_message_has_an_id_and_a_hint_and_no_secret(settings):
         assert message.hint.endswith(".")
         assert SECRET not in f"{message.msg}{message.hint}"
     numbers = {(message.id or "").rpartition(".")[2] for message in messages}
-    kinds = {"E": 23, "W": 9, "I": 1}
+    kinds = {"E": 25, "W": 9, "I": 1}
     assert numbers == {f"{kind}{n:03}" for kind, last in kinds.items() for n in range(1, last + 1)}
 
 

@@ -201,6 +201,34 @@ def test_a_pool_has_all_its_keys():
     assert (pool.alias, pool.region) == ("default", "eu-west-1")
     assert (pool.user_pool_id, pool.client_id) == ("eu-west-1_Example01", "1example")
     assert (pool.client_secret, pool.endpoint_url, pool.ca_bundle, pool.proxies) == (None,) * 4
+    assert (pool.sign_in_with, pool.phone_region) == (("username", "email", "phone_number"), None)
+
+
+def test_what_people_sign_in_with_has_one_order():
+    """However a site writes it."""
+    options = {"SIGN_IN_WITH": {"phone_number", "username"}, "PHONE_REGION": "DE"}
+    with override_settings(COGNITO_RESET={"POOLS": {"default": {**POOL, **options}}}):
+        pool = conf.pool("default")
+    assert (pool.sign_in_with, pool.phone_region) == (("username", "phone_number"), "DE")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"SIGN_IN_WITH": "email"},
+        {"SIGN_IN_WITH": ["mail"]},
+        {"PHONE_REGION": "XX"},
+        {"PHONE_REGION": {"DE": 1}},
+    ],
+    ids=repr,
+)
+def test_i1_what_nobody_signs_in_with_is_refused(options):
+    """I1: before it reaches a page."""
+    with (
+        override_settings(COGNITO_RESET={"POOLS": {"default": {**POOL, **options}}}),
+        pytest.raises(CognitoResetMisconfigured, match=r'"default"\]: wrong SIGN_IN_WITH or PHONE'),
+    ):
+        conf.pool("default")
 
 
 def test_pools_have_names():

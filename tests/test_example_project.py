@@ -190,8 +190,11 @@ def test_staff_reset_a_password(visitor):
     assert visitor.inbox()[0]["kind"] == "admin_reset_password"
     assert visitor.code("heidi") != before or len(visitor.inbox()) > 1
     heidis = Visitor(visitor.site)
+    page = heidis.submit(heidis.get("/sign-in/"), username="heidi", password=PASSWORD)
+    assert page.path == "/password-reset/confirm/"
+    assert "You need to choose a new password" in page.text
     page = heidis.submit(
-        heidis.get("/password-reset/confirm/"),
+        page,
         username="heidi",
         confirmation_code=visitor.code("heidi"),
         password=NEW_PASSWORD,
@@ -199,6 +202,13 @@ def test_staff_reset_a_password(visitor):
     assert page.path == "/password-reset/done/"
     assert visitor.sign_in("heidi", NEW_PASSWORD) == (200, "")
     assert visitor.sign_in("heidi", PASSWORD) == (401, "NotAuthorizedException")
+
+
+def test_u26_other_ways_lead_to_the_first_page(visitor):
+    """U26: the address that password managers know, and the link of the admin's sign-in."""
+    assert visitor.get("/.well-known/change-password").path == "/password-reset/"
+    assert 'href="/admin/password_reset/"' in visitor.get("/admin/login/").text
+    assert "Reset your password" in visitor.get("/admin/password_reset/").text
 
 
 def test_staff_without_the_permission_reset_nobody(visitor):

@@ -16,6 +16,7 @@ from django.utils import translation
 from django.utils.translation.trans_real import CONTEXT_SEPARATOR
 
 from cognito_reset.testing import Error, Timeout
+from tests.faces import handed_over
 from tests.people import NEW_PASSWORD
 
 START, CONFIRM, DONE = "/password-reset/", "/password-reset/confirm/", "/password-reset/done/"
@@ -128,6 +129,19 @@ def sent(client, people):
     return client.get(CONFIRM)
 
 
+def sent_again(client, people):
+    post(client, START, username="alice")
+    return sent(client, people)
+
+
+def required(client, people):
+    return client.get(handed_over(client).url)
+
+
+def required_with_code(client, people):
+    return client.get(handed_over(client, code_sent=True).url)
+
+
 def not_known(client, people):
     return client.get(CONFIRM)
 
@@ -154,6 +168,19 @@ def changed(client, people):
         password=NEW_PASSWORD,
     )
     return client.get(confirmed.url)
+
+
+def signed_out(client, people):
+    people.settings.COGNITO_RESET = {
+        **people.settings.COGNITO_RESET,
+        "SIGN_OUT_EVERYWHERE": True,
+    }
+    return changed(client, people)
+
+
+def not_signed_out(client, people):
+    people.emulator.fail_next("AdminUserGlobalSignOut", Error("InternalErrorException"))
+    return signed_out(client, people)
 
 
 def unknown(client, people):
@@ -191,7 +218,19 @@ def down_at_confirm(client, people):
 
 ERRORS = [nothing_typed, wrong_code, wrong_code_not_known, all_empty]
 STOPS = [too_many_codes, too_many_tries, down, maybe_sent, down_at_confirm]
-STATES = [first_visit, sent, not_known, changed, unknown, *ERRORS, *STOPS]
+STATES = [
+    first_visit,
+    required,
+    sent,
+    sent_again,
+    required_with_code,
+    not_known,
+    changed,
+    signed_out,
+    unknown,
+    *ERRORS,
+    *STOPS,
+]
 
 in_every = pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
 with_errors = pytest.mark.parametrize("state", ERRORS, ids=lambda state: state.__name__)
@@ -528,6 +567,16 @@ def test_u12_a_new_code_is_asked_for_in_a_form_of_its_own(show):
     )
 
 
+def test_u12_another_code_is_announced_as_one(show):
+    """U12, U13: a status, so that the person sees that the button did something."""
+    page = show(sent_again)
+    assert page.one("p", role="status").text == (
+        "If an account matches alice, we have sent another code. Use the newest one. "
+        "It works for an hour."
+    )
+    assert "another code" not in show(sent).source
+
+
 def test_u12_without_a_wait_there_is_no_text_about_it(rf):
     """U12: when the time is over, the button stands alone."""
     page = Page(rendered(rf, "confirm", username="alice", resend_after=0))
@@ -621,6 +670,28 @@ def test_u23_done_says_so_and_leads_to_the_sign_in(show):
     assert page.heading == "Your password has been changed"
     assert page.one("a", href=SIGN_IN).text == "Sign in"
     assert "Was this not you? Tell us at once." in page.one("main").text
+    links = [link.text for link in page.all("a", href=CONTACT)]
+    assert links == ["Tell us at once", "Get help"]
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [(changed, False), (signed_out, True), (not_signed_out, False), (unknown, False)],
+)
+def test_u23_done_says_that_other_devices_are_signed_out_where_they_are(show, state, said):
+    """U23: only where Cognito has done it: not without the setting, not after its refusal."""
+    text = "Your other devices will ask you to sign in again."
+    assert (text in show(state).one("main").text) is said
+
+
+def test_u23_an_unknown_outcome_claims_nothing_whatever_is_set(show):
+    """U23: nobody has been signed out where nobody knows whether there is a new password."""
+
+    def unknown_with_sign_out(client, people):
+        signed_out(client, people)
+        return unknown(client, people)
+
+    assert "devices" not in show(unknown_with_sign_out).source
 
 
 def test_c5_an_unknown_outcome_is_said_honestly(show):

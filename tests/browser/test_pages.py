@@ -317,7 +317,7 @@ def test_u12_after_the_wait_a_new_code_can_be_asked_for(site, open_page):
     assert page.locator("#cr-wait").is_hidden()
     send(page, SEND)
     assert address(page) == CONFIRM
-    assert "use the newest" in page.inner_text("main")
+    assert "we have sent another code. Use the newest one." in page.inner_text("main")
     assert [operation for operation, _ in site.people.emulator.calls] == 2 * ["ForgotPassword"]
     answer(page, site.people.emulator.outbox[0].code)
     assert address(page) == DONE

@@ -1,0 +1,232 @@
+"""The ways to the pages that a site has already: its sign-in, the admin's link, other names."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.template import engines
+from django.test import Client, RequestFactory
+from django.urls import include, path
+
+from cognito_reset import urls
+from cognito_reset.views import RequestView, redirect_to_reset
+from tests.faces import Pages, handed_over
+from tests.people import NEW_PASSWORD, PASSWORD
+from tests.test_readme import python
+
+START, CONFIRM = "/password-reset/", "/password-reset/confirm/"
+REQUIRED = "You need to choose a new password before you can sign in."
+
+
+def shown(*comments: str) -> list[Any]:
+    """The addresses of the README's blocks, run as they stand."""
+    values: dict[str, Any] = {"path": path, "admin": admin, "urlpatterns": []}
+    for comment in comments:
+        exec(python(comment), values)
+    return [pattern for pattern in values["urlpatterns"] if pattern is not ...]
+
+
+urlpatterns = [
+    *shown(
+        "urls.py, for the admin's own link",
+        "urls.py, for templates with the names of django.contrib.auth",
+        "urls.py, for browsers and password managers",
+    ),
+    path("<slug:tenant>/reset/", include(urls, namespace="tenants")),
+    path("", include("tests.urls")),
+]
+
+
+# From the site's own sign-in
+
+
+def test_a_person_without_a_code_asks_for_one(people):
+    """An imported user, or one with a compromised password: the first page, with the name in it."""
+    face = Pages()
+    response = handed_over(face.client)
+    assert (response.status_code, response.url) == (302, START)
+    page = face.client.get(START)
+    assert REQUIRED in page.content.decode()
+    assert 'value="alice"' in page.content.decode()
+    assert people.emulator.calls == []
+    assert face.request("alice").url == CONFIRM
+    page = face.client.get(CONFIRM)
+    assert "we have sent a reset code" in page.content.decode()
+    assert REQUIRED not in page.content.decode()
+    face.confirm("alice", people.emulator.outbox[0].code, NEW_PASSWORD)
+    assert people.can_sign_in("alice", NEW_PASSWORD)
+
+
+def test_a_person_with_a_code_enters_it(people):
+    """After a reset by staff: the second page, which claims to have sent nothing, and no wait."""
+    face = Pages()
+    response = handed_over(face.client, "heidi", code_sent=True)
+    assert (response.status_code, response.url) == (302, CONFIRM)
+    page = face.client.get(CONFIRM)
+    assert (page.context["username"], page.context["sent"]) == ("heidi", False)
+    assert page.context["resend_after"] == 0
+    assert REQUIRED in page.content.decode()
+    face.confirm("heidi", people.emulator.outbox[-1].code, NEW_PASSWORD)
+    assert face.client.session["cognito_reset:default"]["outcome"] == "confirmed"
+    assert people.can_sign_in("heidi", NEW_PASSWORD)
+
+
+def test_the_first_code_after_the_hand_over_is_no_other_one(people):
+    """U12: "another code" is what follows a first of ours."""
+    face = Pages()
+    handed_over(face.client, "heidi", code_sent=True)
+    notes = []
+    for _ in range(2):
+        face.request("heidi")
+        notes.append(face.client.get(CONFIRM).context["note"])
+    assert notes == ["", "again"]
+
+
+def test_a_double_click_is_no_other_code(people, settings):
+    """C7, U12: the page says what it said before."""
+    settings.COGNITO_RESET = {**settings.COGNITO_RESET, "LIMITS": {}}
+    face = Pages()
+    for _ in range(2):
+        face.request("alice")
+        assert face.client.get(CONFIRM).context["note"] == ""
+    assert len(people.emulator.calls) == 1
+
+
+def test_within_the_cool_down_the_page_says_what_it_said(people, settings):
+    """U12: somebody else has asked for the code: this visitor is told of none that we have sent."""
+    settings.COGNITO_RESET = {**settings.COGNITO_RESET, "LIMITS": {}}
+    Pages().request("alice")
+    face = Pages()
+    handed_over(face.client)
+    assert face.request("alice").url == CONFIRM
+    page = face.client.get(CONFIRM)
+    assert (page.context["note"], page.context["sent"]) == ("required", False)
+    assert page.context["resend_after"] > 0
+
+
+def test_d7_d13_the_hand_over_keeps_a_name_and_nothing_else(people):
+    """D7, D13: in the session, and in no address; the password stays with the sign-in."""
+    face = Pages()
+    response = handed_over(face.client)
+    assert "alice" not in response.url
+    state = face.client.session["cognito_reset:default"]
+    assert set(state) == {"username", "resend_at", "until", "note"}
+    assert state["resend_at"] <= time.time()
+    assert "secret" not in str(dict(face.client.session))
+
+
+def test_d12_the_hand_over_changes_the_session_id(people):
+    """D12: as every start does; what else the site keeps stays."""
+    client = Client()
+    session = client.session
+    session["basket"] = ["socks"]
+    session.save()
+    planted = session.session_key
+    handed_over(client)
+    assert client.cookies["sessionid"].value != planted
+    assert client.session["basket"] == ["socks"]
+
+
+def test_another_name_is_another_matter(people):
+    """Who goes on as somebody else isn't told to choose a new password."""
+    face = Pages()
+    handed_over(face.client)
+    face.request("bob")
+    page = face.client.get(CONFIRM)
+    assert (page.context["username"], page.context["note"]) == ("bob", "")
+
+
+def test_a_pool_and_its_pages_are_named(people, settings):
+    """The pool's own state, and the pages of its own namespace."""
+    pools = {"default": people.pool, "brand": people.pool}
+    settings.COGNITO_RESET = {**settings.COGNITO_RESET, "POOLS": pools}
+    client = Client()
+    response = handed_over(client, pool="brand", namespace="brand")
+    assert response.url == "/brand/password-reset/"
+    assert client.get(response.url).context["username"] == "alice"
+    assert client.get(START).context["username"] == ""
+
+
+@pytest.mark.urls("tests.test_ways_in")
+def test_a_tenant_in_the_path_is_named(people, settings):
+    """And the pool is the resolver's, as on the pages."""
+    settings.COGNITO_RESET = {
+        **settings.COGNITO_RESET,
+        "POOLS": {"default": people.pool, "acme": people.pool},
+        "POOL_RESOLVER": lambda request: "acme",
+    }
+    client = Client()
+    response = handed_over(client, namespace="tenants", tenant="acme")
+    assert response.url == "/acme/reset/"
+    assert client.get(response.url).context["username"] == "alice"
+
+
+def test_markup_in_a_handed_over_name_is_text(people):
+    """Whatever Cognito took for a name."""
+    client = Client()
+    page = client.get(handed_over(client, '"><script>').url)
+    assert "<script>" not in page.content.decode()
+
+
+# Other names of the same pages
+
+
+@pytest.mark.urls("tests.test_ways_in")
+@pytest.mark.parametrize("login_required", [False, True])
+def test_the_admins_own_link_leads_to_the_first_page(people, settings, login_required):
+    """One line; also where every other view requires a login."""
+    if login_required:
+        settings.MIDDLEWARE = [
+            *settings.MIDDLEWARE,
+            "django.contrib.auth.middleware.LoginRequiredMiddleware",
+        ]
+        settings.LOGIN_URL = "/admin/login/"
+    client = Client()
+    login = client.get("/admin/login/").content.decode()
+    assert 'href="/admin/password_reset/"' in login
+    page = client.get("/admin/password_reset/")
+    assert page.status_code == 200
+    assert f'action="{START}"' in page.content.decode()
+    assert client.post("/admin/password_reset/", {"username": "alice"}).url == CONFIRM
+
+
+def test_without_that_line_the_admin_has_no_link(people):
+    """The test above sees what the line does."""
+    assert "password_reset" not in Client().get("/admin/login/").content.decode()
+
+
+@pytest.mark.urls("tests.test_ways_in")
+def test_templates_with_djangos_own_names_work(people):
+    """Each name leads to the page that does the same."""
+    names = ["password_reset", "password_reset_done", "password_reset_complete"]
+    source = " ".join(f'{{% url "{name}" %}}' for name in names)
+    addresses = engines["django"].from_string(source).render().split()
+    client = Client()
+    titles = [client.get(address, follow=True).context["request"].path for address in addresses]
+    assert titles == [*addresses[:2], START]
+    client.post(addresses[0], {"username": "alice"})
+    code = people.emulator.outbox[0].code
+    data = {"username": "alice", "confirmation_code": code, "password": NEW_PASSWORD}
+    client.post(addresses[1], data)
+    assert client.get(addresses[2]).context["outcome"] == "confirmed"
+    assert not people.can_sign_in("alice", PASSWORD)
+
+
+@pytest.mark.urls("tests.test_ways_in")
+def test_u26_password_managers_find_the_first_page():
+    """U26: a redirect for now, as the W3C has it, and no page of its own."""
+    response = Client().get("/.well-known/change-password")
+    assert (response.status_code, response.url) == (302, START)
+
+
+def test_the_hand_over_needs_no_page_of_ours_to_be_open(people):
+    """It is a function of the site's view: no middleware and no state but the session."""
+    request = RequestFactory().post("/sign-in/")
+    request.session = Client().session
+    assert redirect_to_reset(request, "alice").url == START
+    request = RequestFactory().get(START)
+    request.session = Client().session
+    assert RequestView.as_view()(request).status_code == 200

@@ -7,6 +7,7 @@ from typing import Any
 
 import botocore.session
 import pytest
+from django.core.cache.backends.locmem import LocMemCache
 from django.core.checks import CheckMessage, run_checks
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
@@ -38,6 +39,10 @@ def found_in_pool(**values):
 
 class OurService(CognitoService):
     """A site's own."""
+
+
+class OurCache(LocMemCache):
+    """Of a name of its own, and no better for it."""
 
 
 def callback(*args):
@@ -183,8 +188,12 @@ WRONG: list[tuple[str, str, list[Any], list[Any]]] = [
          {"request": {"identifier": None}}, {"confirm": {"site": "0/h"}}],
         [False, {}, {"request": {}}, {"request": {"identifier": "1/m,3/h"}, "confirm": {"site": "9/d"}}],
     ),
-    ("E021", "THROTTLE_CACHE", ["default", "db", "files", "none", "empty", "missing", 5, ["redis"]],
-     [None, "redis"]),
+    (
+        "E021",
+        "THROTTLE_CACHE",
+        ["default", "db", "files", "none", "ours", "missing", 5, ["redis"]],
+        [None, "redis"],
+    ),
     (
         "E022",
         "TRUSTED_PROXIES",
@@ -207,7 +216,7 @@ def _caches(settings):
         "db": {"BACKEND": f"{backends}.db.DatabaseCache"},
         "files": {"BACKEND": f"{backends}.filebased.FileBasedCache", "LOCATION": "/nowhere"},
         "none": {"BACKEND": f"{backends}.dummy.DummyCache"},
-        "empty": {"BACKEND": f"{backends}.dummy.DummyCache"},
+        "ours": {"BACKEND": f"{__name__}.OurCache"},
         "redis": {"BACKEND": REDIS},
     }
 

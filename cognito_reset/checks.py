@@ -351,6 +351,11 @@ RULES: Final = {
         "Set it to a callable that takes what was typed and gives the site's user or None, or to "
         "its path.",
     ),
+    "PRE_SEND_HOOK": Rule(
+        "E015",
+        _or_none(_is_callable),
+        "Set it to a callable that takes (request, *, username, pool), or to its path.",
+    ),
     "CLIENT_METADATA": Rule(
         "E016",
         lambda value: is_texts(value) or _is_callable(value),

@@ -34,6 +34,7 @@ POOL_OPTIONAL: Final = (
 DEFAULTS: Final[dict[str, Any]] = {
     "POOL_RESOLVER": None,
     "SERVICE_CLASS": "cognito_reset.service.CognitoService",
+    "PRE_SEND_HOOK": None,
     "CLIENT_METADATA": {},
     "FORWARD_CLIENT_METADATA": (),
     "FORWARD_ANALYTICS_METADATA": False,
@@ -123,6 +124,10 @@ class Conf:
     @property
     def service_class(self) -> Any:
         return self._callable("SERVICE_CLASS")
+
+    @property
+    def pre_send_hook(self) -> Any:
+        return self._callable("PRE_SEND_HOOK")
 
     def client_metadata(self, request: HttpRequest | None) -> dict[str, str]:
         """Give what the site itself sends as ClientMetadata, from a dict or from its callable."""

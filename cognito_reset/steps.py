@@ -16,11 +16,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Final
 
+from django.core.exceptions import ValidationError as DjangoValidationError
 from django.dispatch import Signal
 from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
 from django.views.decorators.debug import sensitive_variables
-from rest_framework.exceptions import APIException
+from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.fields import get_error_detail
 
 from cognito_reset import throttling
 from cognito_reset.addresses import client_address, client_network
@@ -183,6 +185,21 @@ class RequestCode(Step):
     serializer_class = RequestCodeSerializer
     name = "request"
     failed_signal = password_reset_requested
+
+    def _check_in(self) -> None:
+        """Ask the site's hook first: whom it refuses spends nothing of anybody's."""
+        hook = conf.pre_send_hook
+        try:
+            if hook:
+                hook(self.request, username=self.username, pool=self.pool)
+        except ValidationError:
+            raise
+        except DjangoValidationError as error:
+            raise ValidationError(get_error_detail(error)) from None
+        except Exception as error:
+            logger.critical("cognito_reset.pre_send_hook_failed error=%s", type(error).__name__)
+            raise Misconfigured from None
+        super()._check_in()
 
     @sensitive_variables()
     def perform(self, values: Mapping[str, Any]) -> CodeRequested:

@@ -168,6 +168,7 @@ WRONG: list[tuple[str, str, list[Any], list[Any]]] = [
     ("E015", "POOL_RESOLVER", [5, "text", "no.such.thing", "tests.test_checks.SECRET"],
      [None, callback, "tests.test_checks.callback"]),
     ("E015", "USER_RESOLVER", [5, "no.such.thing"], [None, callback]),
+    ("E015", "PRE_SEND_HOOK", [5, "text", "no.such.thing"], [None, callback]),
     ("E015", "SERVICE_CLASS", [None, 5, "no.such.Class", callback, dict, "builtins.dict"],
      [OurService, "cognito_reset.service.CognitoService", "tests.test_checks.OurService"]),
     ("E016", "CLIENT_METADATA", [None, 5, {"a": 5}, {5: "a"}, "no.such.thing"], [{"a": "b"}, callback]),

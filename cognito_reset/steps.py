@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -95,6 +96,11 @@ class CodeRequested:
     delivery: Delivery | None  # where the site shows it
 
 
+# Each holds a worker of the site's while it waits, and so they are bounded as the calls are.
+_under_way: set[Step] = set()
+os.register_at_fork(after_in_child=_under_way.clear)
+
+
 class Step:
     """One step for one request. ``run()`` is all that a face calls."""
 
@@ -119,10 +125,16 @@ class Step:
             serializer.is_valid(raise_exception=True)
             values = serializer.validated_data
             self.username = values["username"]
+            _under_way.add(self)
+            if len(_under_way) > conf.max_concurrent_calls:
+                logger.warning("cognito_reset.busy: others hold all that may be held")
+                raise Busy
             self._check_in()
             return self.perform(values)
         except CognitoResetMisconfigured as error:
             logger.critical("cognito_reset.misconfigured: %s", error)
+        finally:
+            _under_way.discard(self)
         raise Misconfigured
 
     def perform(self, values: Mapping[str, Any]) -> Any:

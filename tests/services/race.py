@@ -145,6 +145,7 @@ def work(
                 **settings.COGNITO_RESET,
                 "SERVICE_CLASS": f"{__name__}.CountingService",
                 "THROTTLE_CACHE": cache,
+                "MAX_CONCURRENT_CALLS": 1000,
                 "LIMITS": {step: rates},
             }
             CountingService.calls = 0

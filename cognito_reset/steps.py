@@ -121,14 +121,14 @@ class Step:
     @sensitive_variables()
     def run(self, data: Any) -> Any:
         try:
-            serializer = self.serializer_class(data=data, context=self._context())
-            serializer.is_valid(raise_exception=True)
-            values = serializer.validated_data
-            self.username = values["username"]
             _under_way.add(self)
             if len(_under_way) > conf.max_concurrent_calls:
                 logger.warning("cognito_reset.busy: others hold all that may be held")
                 raise Busy
+            serializer = self.serializer_class(data=data, context=self._context())
+            serializer.is_valid(raise_exception=True)
+            values = serializer.validated_data
+            self.username = values["username"]
             self._check_in()
             return self.perform(values)
         except CognitoResetMisconfigured as error:

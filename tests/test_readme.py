@@ -157,6 +157,28 @@ def test_the_functions_environment_is_listed():
     assert set(rows(section("A link in the message"))) == set(read)
 
 
+def test_d18_other_origins_are_listed_one_by_one():
+    """D18: neither all of them nor credentials, of which the endpoints take none."""
+    text = section("For a single-page app")
+    block = re.search(r"```python\n(CORS_.*?)```", text, re.DOTALL)
+    assert block is not None
+    values: dict[str, Any] = {}
+    exec(block[1], values)
+    del values["__builtins__"]
+    assert values == {
+        "CORS_ALLOWED_ORIGINS": ["https://app.example.com"],
+        "CORS_URLS_REGEX": r"^/api/password-reset/",
+    }
+    assert "CORS_EXPOSE_HEADERS" in text
+
+
+def test_e5_mfa_is_spoken_of():
+    """E5: a reset leaves it as it is, and its channel recovers nothing."""
+    text = " ".join(section("What Cognito does, and doesn't").split())
+    assert "A reset doesn't turn MFA off" in text
+    assert "SMS can't be the way to recover" in text
+
+
 @pytest.mark.parametrize("success", [True, False])
 def test_b15_the_hook_to_start_from_asks_and_refuses(people, settings, success):
     """B15: with the token of the form or of the header."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 import time
+from typing import Any
 
 import pytest
 
@@ -95,7 +96,7 @@ def test_a8_refusals_wait_for_slow_ones_within_bounds():
 @pytest.mark.parametrize("make_face", FACES)
 def test_a8_who_waits_holds_a_bounded_share_of_the_workers(people, settings, caplog, make_face):
     """A8: as many requests as calls are under way at once; the next is told so, not kept waiting."""
-    answers = []
+    answers: list[Any] = []
 
     def meanwhile(request, **_):
         answers.extend(send("bob") for send in (make_face().request, make_face().confirm))

@@ -14,6 +14,11 @@ from typing import Any, Final, TypeGuard
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.core.cache import caches
+from django.core.cache.backends.db import DatabaseCache
+from django.core.cache.backends.dummy import DummyCache
+from django.core.cache.backends.filebased import FileBasedCache
+from django.core.cache.backends.locmem import LocMemCache
 from django.core.checks import CheckMessage, Error, Info, Warning
 from django.utils.functional import Promise
 from django.utils.module_loading import import_string
@@ -44,7 +49,7 @@ _PLAIN_HTTP: Final = re.compile(
     r"http://(?!(localhost|127\.0\.0\.1|\[::1\])([:/]|$))", re.IGNORECASE
 )
 # Their add() isn't atomic, isn't shared by processes, or forgets what it should count.
-_UNSAFE_CACHES: Final = ("LocMemCache", "DummyCache", "FileBasedCache", "DatabaseCache")
+_UNSAFE_CACHES: Final = (LocMemCache, DummyCache, FileBasedCache, DatabaseCache)
 
 
 @dataclass(frozen=True)
@@ -256,8 +261,8 @@ def _is_limits(value: Any) -> bool:
 
 
 def _is_throttle_cache(value: Any) -> bool:
-    cache = settings.CACHES.get(value) if isinstance(value, str) else None
-    return cache is not None and not str(cache.get("BACKEND")).endswith(_UNSAFE_CACHES)
+    known = isinstance(value, str) and value in settings.CACHES
+    return known and not isinstance(caches[value], _UNSAFE_CACHES)
 
 
 def _is_trusted_proxies(value: Any) -> bool:
@@ -357,6 +362,11 @@ RULES: Final = {
         _or_none(_is_callable),
         "Set it to a callable that takes what was typed and gives the site's user or None, or to "
         "its path.",
+    ),
+    "PRE_SEND_HOOK": Rule(
+        "E015",
+        _or_none(_is_callable),
+        "Set it to a callable that takes (request, *, username, pool), or to its path.",
     ),
     "CLIENT_METADATA": Rule(
         "E016",

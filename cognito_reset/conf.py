@@ -38,6 +38,7 @@ SIGN_IN_NAMES: Final = ("username", "email", "phone_number")
 DEFAULTS: Final[dict[str, Any]] = {
     "POOL_RESOLVER": None,
     "SERVICE_CLASS": "cognito_reset.service.CognitoService",
+    "PRE_SEND_HOOK": None,
     "CLIENT_METADATA": {},
     "FORWARD_CLIENT_METADATA": (),
     "FORWARD_ANALYTICS_METADATA": False,
@@ -129,6 +130,10 @@ class Conf:
     @property
     def service_class(self) -> Any:
         return self._callable("SERVICE_CLASS")
+
+    @property
+    def pre_send_hook(self) -> Any:
+        return self._callable("PRE_SEND_HOOK")
 
     def client_metadata(self, request: HttpRequest | None) -> dict[str, str]:
         """Give what the site itself sends as ClientMetadata, from a dict or from its callable."""

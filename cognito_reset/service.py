@@ -22,8 +22,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
@@ -52,8 +52,30 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+P = ParamSpec("P")
+T = TypeVar("T")
 Secret = str | Callable[[], str] | None
 THREAD_NAME: Final = "cognito_reset"
+
+
+def holding_nothing(method: Callable[P, T]) -> Callable[P, T]:
+    """
+    Mask ``method``'s frames in Django's reports, and begin our errors' tracebacks anew where no frame
+    of ours holds an argument: trackers that keep locals know of no mask.
+    """
+    masked = sensitive_variables()(method)
+
+    @wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return masked(*args, **kwargs)
+        except ResetError as error:
+            failure = error.with_traceback(None)
+        finally:
+            del args, kwargs
+        raise failure
+
+    return call
 
 
 @dataclass(frozen=True)
@@ -198,7 +220,7 @@ class CognitoService:
             request_id=request_id_of(answer["ResponseMetadata"]),
         )
 
-    @sensitive_variables()
+    @holding_nothing
     def confirm(
         self,
         *,

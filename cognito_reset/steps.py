@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -16,11 +17,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Final
 
+from django.core.exceptions import ValidationError as DjangoValidationError
 from django.dispatch import Signal
 from django.http import HttpRequest
 from django.utils.crypto import salted_hmac
 from django.views.decorators.debug import sensitive_variables
-from rest_framework.exceptions import APIException
+from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.fields import get_error_detail
 
 from cognito_reset import throttling
 from cognito_reset.addresses import client_address, client_network
@@ -93,6 +96,11 @@ class CodeRequested:
     delivery: Delivery | None  # where the site shows it
 
 
+# Each holds a worker of the site's while it waits, and so they are bounded as the calls are.
+_under_way: set[Step] = set()
+os.register_at_fork(after_in_child=_under_way.clear)
+
+
 class Step:
     """One step for one request. ``run()`` is all that a face calls."""
 
@@ -116,6 +124,10 @@ class Step:
     @sensitive_variables()
     def run(self, data: Any) -> Any:
         try:
+            _under_way.add(self)
+            if len(_under_way) > conf.max_concurrent_calls:
+                logger.warning("cognito_reset.busy: others hold all that may be held")
+                raise Busy
             serializer = self.serializer(data=data)
             serializer.is_valid(raise_exception=True)
             values = serializer.validated_data
@@ -124,6 +136,8 @@ class Step:
             return self.perform(values)
         except CognitoResetMisconfigured as error:
             logger.critical("cognito_reset.misconfigured: %s", error)
+        finally:
+            _under_way.discard(self)
         raise Misconfigured
 
     def perform(self, values: Mapping[str, Any]) -> Any:
@@ -186,6 +200,21 @@ class RequestCode(Step):
     serializer_class = RequestCodeSerializer
     name = "request"
     failed_signal = password_reset_requested
+
+    def _check_in(self) -> None:
+        """Ask the site's hook first: whom it refuses spends nothing of anybody's."""
+        hook = conf.pre_send_hook
+        try:
+            if hook:
+                hook(self.request, username=self.username, pool=self.pool)
+        except ValidationError:
+            raise
+        except DjangoValidationError as error:
+            raise ValidationError(get_error_detail(error)) from None
+        except Exception as error:
+            logger.critical("cognito_reset.pre_send_hook_failed error=%s", type(error).__name__)
+            raise Misconfigured from None
+        super()._check_in()
 
     @sensitive_variables()
     def perform(self, values: Mapping[str, Any]) -> CodeRequested:

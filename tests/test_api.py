@@ -13,7 +13,7 @@ from rest_framework.throttling import AnonRateThrottle
 from cognito_reset.testing import Timeout
 from tests.faces import REST
 from tests.people import NEW_PASSWORD, PASSWORD
-from tests.test_views import with_settings
+from tests.test_views import PAGES, with_settings
 
 URLS = ("/api/password-reset/", "/api/password-reset/confirm/")
 
@@ -135,6 +135,15 @@ def test_d6_d7_d8_d17_every_answer_has_its_headers(people, settings):
         assert "Access-Control-Allow-Origin" not in response.headers
         assert response.cookies == {}
     assert statuses == {200, 202, 400, 405, 413, 415, 502, 503}
+
+
+@pytest.mark.parametrize("method", ["options", "get", "post"])
+@pytest.mark.parametrize("path", [*URLS, *PAGES, "/password-reset/done/"])
+def test_d18_the_app_lets_no_other_origin_read(people, path, method):
+    """D18: which origins may is the site's own decision, so that no answer has a header of CORS."""
+    headers = {"Origin": "https://app.example.com", "Access-Control-Request-Method": "POST"}
+    response = getattr(Client(headers=headers), method)(path)
+    assert not [name for name in response.headers if name.startswith("Access-Control-")]
 
 
 BODIES = [

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from django.core.exceptions import ValidationError
+from rest_framework import serializers
 
+from cognito_reset.models import ThrottleSlot
 from cognito_reset.throttling import clear, identifier_key
 from tests.faces import FACES, REST, Pages
 from tests.people import EVERYBODY
@@ -103,3 +106,64 @@ def test_b14_a_failing_store_closes_the_door_for_everybody(limited, settings, ma
     assert limited.emulator.calls == []
     with_settings(settings, THROTTLE_CACHE="down", LIMITS_FAIL_OPEN=True)
     assert make_face().confirm("alice").status_code == 400
+
+
+def refuse(request, *, username, pool):
+    raise ValidationError("Show that you are a person.", "challenge")
+
+
+def refuse_as_drf(request, *, username, pool):
+    raise serializers.ValidationError("Show that you are a person.", "challenge")
+
+
+@pytest.mark.parametrize("hook", [refuse, refuse_as_drf, "tests.test_bombing.refuse"])
+def test_b15_a_hook_refuses_before_anything_is_counted(limited, settings, hook):
+    """B15: in its own words, on the form and over REST; nothing is sent, and nothing is spent."""
+    with_settings(settings, PRE_SEND_HOOK=hook)
+    page = Pages().request("alice")
+    assert page.status_code == 400
+    assert "Show that you are a person." in page.content.decode()
+    assert 'value="alice"' in page.content.decode()
+    answer = REST().request("alice")
+    assert answer.status_code == 400
+    error = {"code": "challenge", "detail": "Show that you are a person.", "attr": None}
+    assert answer.json() == {"type": "validation_error", "errors": [error]}
+    assert limited.emulator.calls == []
+    assert not ThrottleSlot.objects.exists()
+    with_settings(settings, PRE_SEND_HOOK=None)
+    assert REST().request("alice").status_code == 202
+
+
+@pytest.mark.parametrize("make_face", FACES)
+def test_b15_a_hook_sees_what_is_asked_for(limited, settings, make_face):
+    """B15: the request, the name as it will be sent and the pool; only valid ones, and no guesses."""
+    seen = []
+
+    def hook(request, **values):
+        seen.append((request.headers["X-Challenge"], values))
+
+    with_settings(settings, PRE_SEND_HOOK=hook)
+    face = make_face()
+    face.client.defaults["HTTP_X_CHALLENGE"] = "solved"
+    assert face.request("").status_code == 400
+    assert face.confirm("alice").status_code == 400
+    assert face.request(" alice ").status_code in (202, 302)
+    assert seen == [("solved", {"username": "alice", "pool": "default"})]
+    assert len(limited.emulator.calls) == 2
+
+
+def fail(request, *, username, pool):
+    raise ConnectionError(f"no verdict on {username}")
+
+
+@pytest.mark.parametrize("make_face", FACES)
+def test_b15_a_hook_that_fails_is_no_way_around_it(limited, settings, caplog, make_face):
+    """B15: 503 without a trace, nothing sent or spent, and nobody's name in the log."""
+    with_settings(settings, PRE_SEND_HOOK=fail)
+    response = make_face().request("alice")
+    assert response.status_code == 503
+    assert int(response.headers["Retry-After"]) > 0
+    assert "cognito_reset.pre_send_hook_failed error=ConnectionError" in caplog.messages
+    assert "alice" not in caplog.text
+    assert limited.emulator.calls == []
+    assert not ThrottleSlot.objects.exists()

@@ -7,6 +7,7 @@ from typing import Any
 
 import botocore.session
 import pytest
+from django.core.cache.backends.locmem import LocMemCache
 from django.core.checks import CheckMessage, run_checks
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
@@ -38,6 +39,10 @@ def found_in_pool(**values):
 
 class OurService(CognitoService):
     """A site's own."""
+
+
+class OurCache(LocMemCache):
+    """Of a name of its own, and no better for it."""
 
 
 def callback(*args):
@@ -166,6 +171,7 @@ WRONG: list[tuple[str, str, list[Any], list[Any]]] = [
     ("E015", "POOL_RESOLVER", [5, "text", "no.such.thing", "tests.test_checks.SECRET"],
      [None, callback, "tests.test_checks.callback"]),
     ("E015", "USER_RESOLVER", [5, "no.such.thing"], [None, callback]),
+    ("E015", "PRE_SEND_HOOK", [5, "text", "no.such.thing"], [None, callback]),
     ("E015", "SERVICE_CLASS", [None, 5, "no.such.Class", callback, dict, "builtins.dict"],
      [OurService, "cognito_reset.service.CognitoService", "tests.test_checks.OurService"]),
     ("E016", "CLIENT_METADATA", [None, 5, {"a": 5}, {5: "a"}, "no.such.thing"], [{"a": "b"}, callback]),
@@ -186,8 +192,12 @@ WRONG: list[tuple[str, str, list[Any], list[Any]]] = [
          {"request": {"identifier": None}}, {"confirm": {"site": "0/h"}}],
         [False, {}, {"request": {}}, {"request": {"identifier": "1/m,3/h"}, "confirm": {"site": "9/d"}}],
     ),
-    ("E021", "THROTTLE_CACHE", ["default", "db", "files", "none", "empty", "missing", 5, ["redis"]],
-     [None, "redis"]),
+    (
+        "E021",
+        "THROTTLE_CACHE",
+        ["default", "db", "files", "none", "ours", "missing", 5, ["redis"]],
+        [None, "redis"],
+    ),
     (
         "E022",
         "TRUSTED_PROXIES",
@@ -210,7 +220,7 @@ def _caches(settings):
         "db": {"BACKEND": f"{backends}.db.DatabaseCache"},
         "files": {"BACKEND": f"{backends}.filebased.FileBasedCache", "LOCATION": "/nowhere"},
         "none": {"BACKEND": f"{backends}.dummy.DummyCache"},
-        "empty": {"BACKEND": f"{backends}.dummy.DummyCache"},
+        "ours": {"BACKEND": f"{__name__}.OurCache"},
         "redis": {"BACKEND": REDIS},
     }
 

@@ -407,6 +407,7 @@ def test_limits_can_be_turned_off():
         ("SERVICE_CLASS", SimpleNamespace()),
         ("POOL_RESOLVER", "no.such.thing"),
         ("USER_RESOLVER", 5),
+        ("PRE_SEND_HOOK", "no.such.thing"),
         ("CLIENT_METADATA", "no.such.thing"),
         ("COGNITO_USERNAME", "no_such_attribute"),
         ("COGNITO_USERNAME", 5),

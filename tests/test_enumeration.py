@@ -52,6 +52,28 @@ def test_a1_the_request_step_answers_the_same_for_every_state_of_user(people, ma
 
 
 @both_faces
+@both_modes
+def test_a13_length_and_coding_do_not_tell_an_account(people, settings, make_face, mode):
+    """A13: nor with middleware that compresses, or that answers "not modified", around the app."""
+    people.prevent_existence_errors(mode)
+    settings.MIDDLEWARE = [
+        "django.middleware.http.ConditionalGetMiddleware",
+        "django.middleware.gzip.GZipMiddleware",
+        *settings.MIDDLEWARE,
+    ]
+    seen = {}
+    for name in EVERYBODY:
+        face = make_face()
+        face.client.defaults["HTTP_ACCEPT_ENCODING"] = "gzip"
+        headers = dict(face.request(name).headers)
+        del headers["Expires"]
+        assert "ETag" not in headers
+        seen[name] = headers
+    assert {name: headers for name, headers in seen.items() if headers != seen["alice"]} == {}
+    assert "Content-Length" in seen["alice"]
+
+
+@both_faces
 @pytest.mark.parametrize(
     "code",
     [*(code for code in modelled("ForgotPassword") if code not in SITE), "BrandNewException"],

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.faces import REST, Pages
 from tests.people import People
 
-ANSWERS = {200, 202, 302, 400, 413, 415}
+ANSWERS = {200, 202, 302, 400, 411, 413, 415}
 # Surrogates, NUL, controls, bidi and zero-width characters are all in here.
 ANY_TEXT = st.text(st.characters(codec=None, categories=None), max_size=300)
 NASTY = st.sampled_from(

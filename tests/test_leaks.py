@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
+import os
 import pickle
+import re
 import sys
 import traceback
+from argparse import _SubParsersAction
 from io import StringIO
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.sessions.models import Session
 from django.core import mail
-from django.core.cache import cache
+from django.core.cache import caches
 from django.core.management import call_command
 from django.test import Client, RequestFactory
 from django.utils.log import AdminEmailHandler
@@ -19,6 +23,8 @@ from django.views.debug import ExceptionReporter
 
 from cognito_reset.conf import conf
 from cognito_reset.exceptions import ResetError
+from cognito_reset.management.commands.cognito_reset import Command
+from cognito_reset.models import ResetEvent, ThrottleSlot
 from cognito_reset.service import CognitoService, get_service
 from cognito_reset.steps import ConfirmReset
 from cognito_reset.testing import (
@@ -33,6 +39,7 @@ from cognito_reset.testing import (
     WafBlock,
 )
 from tests.faces import FACES, REST
+from tests.test_admin import make_staff, make_user
 from tests.test_views import with_settings
 
 PASSWORD = "Canary-passw0rd-kWq"
@@ -109,15 +116,31 @@ def flow(face, fault, emulator):
     yield face.confirm(NAME, CODE, PASSWORD)
     yield face.confirm(NAME, CODE, PASSWORD + "\n")
     yield face.confirm("a b", CODE, PASSWORD)
+    yield face.request(NAME)  # too soon
+
+
+@pytest.fixture(params=["database", "cache"])
+def kept(request, settings):
+    """Give what counts the limits: a function that shows all that it holds."""
+    in_cache = request.param == "cache"
+    backend = "django.core.cache.backends.locmem.LocMemCache"
+    settings.CACHES = {"default": {"BACKEND": backend}, "limits": {"BACKEND": backend}}
+    settings.CACHES["limits"]["LOCATION"] = request.node.name
+    with_settings(settings, LIMITS={}, THROTTLE_CACHE="limits" if in_cache else None)
+
+    def contents():
+        return repr(caches["limits"]._cache if in_cache else list(ThrottleSlot.objects.values()))
+
+    return contents
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=IDS)
 @pytest.mark.parametrize("make_face", FACES)
 @pytest.mark.parametrize("debug", [False, True])
 def test_h1_h2_h8_nothing_secret_is_logged_answered_or_kept(
-    people, canaries, settings, log, make_face, fault, debug
+    people, canaries, settings, log, kept, make_face, fault, debug
 ):
-    """H1, H2, H8, P10: logs at DEBUG, answers, sessions, cache, audit, under DEBUG too."""
+    """H1, H2, H8, P10: logs at DEBUG, answers, sessions, limits, caches, audit, under DEBUG too."""
     settings.DEBUG = debug
     face = make_face()
     face.client.raise_request_exception = False
@@ -134,7 +157,64 @@ def test_h1_h2_h8_nothing_secret_is_logged_answered_or_kept(
     canaries.assert_absent(dump.getvalue())
     for session in Session.objects.all():
         canaries.assert_absent(str(session.get_decoded()))
-    canaries.assert_absent(repr(getattr(cache, "_cache", "")))
+    assert "cognito_reset:request:identifier:60" in kept()
+    assert ResetEvent.objects.count() > 1
+    stored = [kept(), repr(caches["default"]._cache), repr(list(ResetEvent.objects.values()))]
+    canaries.assert_absent(str(stored), names=True)
+
+
+@pytest.mark.urls("tests.admin_site")
+@pytest.mark.parametrize("fault", [None, Error("BrandNewException", f"{CODE} {CONTACT}"), Reset()])
+def test_h2_the_admins_own_log_has_no_secret(people, canaries, log, fault):
+    """H2: what staff did is on record, beside the user's own name, without code or contact."""
+    staff, user = make_staff(), make_user("canary")
+    if fault is not None:
+        people.emulator.fail_next("AdminResetUserPassword", fault, times=2)
+    assert staff.send(user).status_code in (200, 302)
+    entry = LogEntry.objects.get()
+    canaries.assert_absent(str(vars(entry)), names=True)
+    canaries.assert_absent(repr(list(ResetEvent.objects.values())) + log.getvalue(), names=True)
+
+
+started: list[object] = []
+watching: list[bool] = []
+
+
+@sys.addaudithook
+def _watch(event, arguments):
+    if watching and event.startswith(("subprocess.", "os.exec", "os.spawn", "os.posix_spawn")):
+        started.append((event, arguments))
+
+
+def test_h2_no_process_is_started_for_a_reset(people, canaries):
+    """H2: so no command line, which everybody on a machine can read, has a secret in it."""
+    watching.append(True)
+    try:
+        for face in FACES:
+            assert len(list(flow(face(), None, people.emulator))) == 5
+        assert started == []
+        os.waitpid(os.posix_spawn(sys.executable, [sys.executable, "-c", ""], {}), 0)
+        assert started  # the hook hears
+    finally:
+        watching.clear()
+        started.clear()
+
+
+def options(parser):
+    """Give the names of all that a command takes, its subcommands' too."""
+    for action in parser._actions:
+        yield from (action.dest, *action.option_strings)
+        if isinstance(action, _SubParsersAction):
+            for inner in action.choices.values():
+                yield from options(inner)
+
+
+def test_h2_no_command_takes_a_secret():
+    """H2: a command line is read by everybody on the machine, and kept by the shell."""
+    names = list(options(Command().create_parser("manage.py", "cognito_reset")))
+    assert "command" in names
+    secret = re.compile("password|code|secret|token|hash|credential", re.IGNORECASE)
+    assert [name for name in names if secret.search(name)] == []
 
 
 def test_h2_the_canaries_would_be_heard(people, canaries, log, monkeypatch):
@@ -164,6 +244,10 @@ def test_h1_h5_no_exception_brings_a_secret_along(people, canaries, fault):
     frames = traceback.extract_tb(error.__traceback__)
     assert not [frame for frame in frames if "botocore" in frame.filename]
     assert "_worker" not in {frame.name for frame in frames}
+    # Of the caller's own frame, this one, nobody here can keep the locals back.
+    kept = traceback.TracebackException.from_exception(error, capture_locals=True).stack[1:]
+    assert [frame.name for frame in kept] == ["call"]
+    canaries.assert_absent(str([frame.locals for frame in kept]), names=True)
 
 
 class Broken(CognitoService):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
-from django.contrib.auth import get_user_model, login
+from django.contrib.auth import get_user_model
 from django.test import Client
 from django.urls import include, path
 
 from cognito_reset.views import ConfirmView
 from tests.faces import Pages
 from tests.people import NEW_PASSWORD
+from tests.test_readme import python
 
 HOSTILE = [
     "https://evil.example/",
@@ -28,17 +31,12 @@ HOSTILE = [
 ]
 
 
-class SigningIn(ConfirmView):
-    """The documented hook for a site that signs in after a reset."""
-
-    def done(self, step, result):
-        user = get_user_model().objects.get(username=step.username)
-        login(self.request, user, backend="django.contrib.auth.backends.ModelBackend")
-        return super().done(step, result)
-
+# The documented hook for a site that signs in after a reset.
+documented: dict[str, Any] = {}
+exec(python("views.py"), documented)
 
 pages = [path("confirm/", ConfirmView.as_view(success_url="/welcome/"), name="confirm")]
-signing_in = [path("confirm/", SigningIn.as_view(), name="confirm")]
+signing_in = [path("confirm/", documented["SigningIn"].as_view(), name="confirm")]
 urlpatterns = [
     path("", include("tests.urls")),
     path("own/", include((pages + include("cognito_reset.urls")[0].urlpatterns, "own"))),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from cognito_reset.checks import check_settings
 from cognito_reset.conf import DEFAULT_LIMITS, DEFAULTS, POOL_OPTIONAL, POOL_REQUIRED
 from cognito_reset.policy import PasswordPolicy
 from cognito_reset.testing.validation import service_model
+from tests.faces import REST, Pages
 from tests.testing.world import World
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -152,6 +155,51 @@ def test_the_functions_environment_is_listed():
     """Each variable that it reads."""
     read = re.findall(r'os\.environ\.get\("(\w+)"', Path(custom_message.__file__).read_text())
     assert set(rows(section("A link in the message"))) == set(read)
+
+
+def test_d18_other_origins_are_listed_one_by_one():
+    """D18: neither all of them nor credentials, of which the endpoints take none."""
+    text = section("For a single-page app")
+    block = re.search(r"```python\n(CORS_.*?)```", text, re.DOTALL)
+    assert block is not None
+    values: dict[str, Any] = {}
+    exec(block[1], values)
+    del values["__builtins__"]
+    assert values == {
+        "CORS_ALLOWED_ORIGINS": ["https://app.example.com"],
+        "CORS_URLS_REGEX": r"^/api/password-reset/",
+    }
+    assert "CORS_EXPOSE_HEADERS" in text
+
+
+def test_e5_mfa_is_spoken_of():
+    """E5: a reset leaves it as it is, and its channel recovers nothing."""
+    text = " ".join(section("What Cognito does, and doesn't").split())
+    assert "A reset doesn't turn MFA off" in text
+    assert "SMS can't be the way to recover" in text
+
+
+@pytest.mark.parametrize("success", [True, False])
+def test_b15_the_hook_to_start_from_asks_and_refuses(people, settings, success):
+    """B15: with the token of the form or of the header."""
+    values: dict[str, Any] = {}
+    exec(python("hooks.py"), values)
+    asked = []
+
+    def urlopen(url, sent, *, timeout):
+        asked.append(sent)
+        return BytesIO(json.dumps({"success": success}).encode())
+
+    values["urlopen"] = urlopen
+    settings.TURNSTILE_SECRET = "secret"
+    settings.COGNITO_RESET = {**settings.COGNITO_RESET, "PRE_SEND_HOOK": values["check_challenge"]}
+    form = Pages().send("", {"username": "alice", "cf-turnstile-response": "token"})
+    face = REST()
+    face.client.defaults["HTTP_X_CHALLENGE"] = "token"
+    statuses = (form.status_code, face.request("alice").status_code)
+    assert statuses == ((302, 202) if success else (400, 400))
+    assert asked == [b"secret=secret&response=token"] * 2
+    assert len(people.emulator.calls) == 2 * success
 
 
 def test_the_admin_is_the_demos():

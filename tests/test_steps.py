@@ -156,6 +156,26 @@ def test_b17_the_servers_view_of_the_address_goes_along_where_it_is_on(people, s
     assert "UserContextData" not in second
 
 
+def test_e5_a_reset_leaves_mfa_as_it_is(people):
+    """E5: who had a second factor still needs it, on the emulator as on AWS."""
+    chosen = {"Enabled": True, "PreferredMfa": True}
+    people.call("AdminSetUserMFAPreference", Username="alice", SoftwareTokenMfaSettings=chosen)
+    people.forgot("alice")
+    assert REST().confirm("alice", people.emulator.outbox[0].code).status_code == 200
+    user = people.call("AdminGetUser", Username="alice")
+    assert user["UserMFASettingList"] == ["SOFTWARE_TOKEN_MFA"]
+    assert user["PreferredMfaSetting"] == "SOFTWARE_TOKEN_MFA"
+
+
+def test_e5_the_channel_of_mfa_recovers_nothing(people):
+    """E5: whose second factor is SMS gets no code by SMS, and the same answer."""
+    messages = len(people.emulator.outbox)
+    assert REST().request("bob").status_code == 202
+    people.call("AdminSetUserMFAPreference", Username="bob", SMSMfaSettings={"Enabled": True})
+    assert REST().request("bob").status_code == 202
+    assert len(people.emulator.outbox) == messages + 1
+
+
 def test_optional_members_may_be_null(people, settings):
     """A null member is the same as an absent one, as on AWS."""
     with_settings(settings, FORWARD_CLIENT_METADATA=["a"], FORWARD_ENCODED_DATA=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 import time
+from typing import Any
 
 import pytest
 
@@ -90,3 +91,25 @@ def test_a8_refusals_wait_for_slow_ones_within_bounds():
     kept._until = now - 1
     assert kept.end(now, 1.0) == pytest.approx(now + 1)
     assert kept.end(now, 0) == now
+
+
+@pytest.mark.parametrize("make_face", FACES)
+def test_a8_who_waits_holds_a_bounded_share_of_the_workers(people, settings, caplog, make_face):
+    """A8: as many requests as calls are under way at once; the next is told so, not kept waiting."""
+    answers: list[Any] = []
+
+    def meanwhile(request, **_):
+        answers.extend(send("bob") for send in (make_face().request, make_face().confirm))
+
+    def fail(request, **_):
+        meanwhile(request)
+        raise RuntimeError("a bug of the site's")
+
+    with_settings(settings, MAX_CONCURRENT_CALLS=1, PRE_SEND_HOOK=fail)
+    assert make_face().request("alice").status_code == 503
+    with_settings(settings, PRE_SEND_HOOK=meanwhile)
+    assert make_face().request("alice").status_code in (202, 302)
+    assert [answer.status_code for answer in answers] == [503] * 4
+    assert {int(answer.headers["Retry-After"]) for answer in answers} == {5}
+    assert caplog.text.count("cognito_reset.busy") == 4
+    assert len(people.emulator.calls) == 1

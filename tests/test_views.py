@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from asgiref.sync import async_to_sync
+from asgiref.testing import ApplicationCommunicator
 from django.contrib.auth import get_user_model
 from django.contrib.messages import get_messages
+from django.core.handlers.asgi import ASGIHandler
 from django.http import HttpResponse
 from django.test import Client, RequestFactory
 from django.urls import include, path
@@ -312,13 +315,43 @@ def test_a_form_with_the_wrong_nesting_is_bad_input(people, data):
 
 def test_g4_a_huge_body_is_refused_unread(people):
     """G4: 413, and nothing of it is parsed."""
-    client = Client()
+    client = Client(enforce_csrf_checks=True)  # whose token stands in the body
     response = client.post("/password-reset/", {"username": "a" * 10_000})
     assert response.status_code == 413
     request = RequestFactory().post("/", {"username": "alice"})
     for length in ("-5", "9" * 5000, "x"):
         request.META["CONTENT_LENGTH"] = length
         assert RequestView.as_view()(request).status_code == 413
+    del request.META["CONTENT_LENGTH"]
+    assert RequestView.as_view()(request).status_code == 411
+
+
+async def send_in_chunks(path, content_type, chunks, cookie):
+    """Give the status of a POST over ASGI that doesn't say how long it is."""
+    headers = [(b"content-type", content_type), (b"cookie", cookie), (b"host", b"testserver")]
+    scope = {"type": "http", "method": "POST", "path": path, "headers": headers}
+    over_asgi = ApplicationCommunicator(ASGIHandler(), {**scope, "query_string": b""})
+    for chunk in chunks:
+        await over_asgi.send_input({"type": "http.request", "body": chunk, "more_body": True})
+    await over_asgi.send_input({"type": "http.request", "body": b"", "more_body": False})
+    start = await over_asgi.receive_output(timeout=30)
+    await over_asgi.wait()
+    return start["status"]
+
+
+@pytest.mark.parametrize("size", [0, 3_000_000])
+@pytest.mark.parametrize("path", ["", "confirm/"])
+def test_g4_a_body_of_no_known_length_is_not_read(people, path, size):
+    """G4: 411 on the pages, and by REST it counts as none; the token in it isn't looked for."""
+    token = "a" * 32
+    form = f"csrfmiddlewaretoken={token}&username=alice&x=".encode()
+    kind = b"application/x-www-form-urlencoded"
+    cookie = f"csrftoken={token}".encode()
+    send = async_to_sync(send_in_chunks)
+    assert send(f"/password-reset/{path}", kind, [form, b"x" * size], cookie) == 411
+    body = [b'{"username": "alice", "x": "', b"x" * size, b'"}']
+    assert send(f"/api/password-reset/{path}", b"application/json", body, cookie) == 400
+    assert people.emulator.calls == []
 
 
 def test_every_pool_has_a_flow_of_its_own(people, settings):

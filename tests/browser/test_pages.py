@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from urllib.parse import quote
 
 import pytest
+from django.core.exceptions import ValidationError
 
 from cognito_reset.models import ThrottleSlot
 from cognito_reset.testing import Error, Timeout
@@ -144,9 +145,38 @@ def down_at_confirm(page, site):
     answer(page)
 
 
+QUESTION = """
+<div class="cr-field">
+<label class="cr-label" for="id_question">What colour is a ripe lemon?</label>
+<input class="cr-input" id="id_question" name="question" autocomplete="off">
+</div>
+"""
+
+
+def ask_a_question(request, **_):
+    if request.POST.get("question") != "yellow":
+        raise ValidationError("Answer the question.")
+
+
+def refused_by_the_site(page, site):
+    loaders = [
+        ("django.template.loaders.locmem.Loader", {"cognito_reset/_challenge.html": QUESTION}),
+        "django.template.loaders.app_directories.Loader",
+    ]
+    options = {"loaders": loaders}
+    site.settings.TEMPLATES = [
+        {"BACKEND": "django.template.backends.django.DjangoTemplates", "OPTIONS": options}
+    ]
+    values = site.settings.COGNITO_RESET
+    site.settings.COGNITO_RESET = {**values, "PRE_SEND_HOOK": ask_a_question}
+    ask(page)
+    assert page.locator("#id_question").is_visible()
+
+
 STATES = [
     first_visit,
     nothing_typed,
+    refused_by_the_site,
     sent,
     wait_over,
     not_known,
@@ -625,7 +655,7 @@ RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 @in_every_state
 @in_both_directions
 def test_u19_u25_axe_finds_nothing(site, open_page, axe, state, language):
-    """U19, U25: no violation of WCAG 2.2 AA in light, in dark, in forced colours, on a phone."""
+    """U19, U25, B15: no violation of WCAG 2.2 AA in light, in dark, in forced colours, on a phone."""
     page = open_page(locale=language)
     state(page, site)
     page.evaluate(axe)

@@ -33,10 +33,17 @@ RACES: dict[str, tuple[int, dict[str, str], str, int]] = {
 }
 
 
-class CountingService:
-    """Stands where ``CognitoService`` does, and counts the codes that it is asked for."""
+# By step: the address, and what is sent beside the name.
+STEPS: dict[str, tuple[str, dict[str, str]]] = {
+    "request": ("", {}),
+    "confirm": ("confirm/", {"confirmation_code": "123456", "password": "Battery-staple-2"}),
+}
 
-    codes = 0
+
+class CountingService:
+    """Stands where ``CognitoService`` does, and counts the calls."""
+
+    calls = 0
     _lock = threading.Lock()
 
     def __init__(self, *_: Any, **__: Any) -> None:
@@ -45,21 +52,29 @@ class CountingService:
     def request_code(self, **_: Any) -> Any:
         from cognito_reset.service import Delivery
 
-        with self._lock:
-            CountingService.codes += 1
+        self._count()
         return Delivery("a***@e***", "EMAIL", "email", "request-id")
+
+    def confirm(self, **_: Any) -> str:
+        self._count()
+        return "request-id"
+
+    def _count(self) -> None:
+        with self._lock:
+            CountingService.calls += 1
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("store")
+    parser.add_argument("step", choices=STEPS)
     parser.add_argument("processes", type=int)
     parser.add_argument("threads", type=int)
     parser.add_argument("rounds", type=int)
     run(**vars(parser.parse_args()))
 
 
-def run(store: str, processes: int, threads: int, rounds: int) -> None:
+def run(store: str, step: str, processes: int, threads: int, rounds: int) -> None:
     is_cache = store in CACHES
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
     os.environ["DATABASE"] = "sqlite" if is_cache else store
@@ -77,19 +92,19 @@ def run(store: str, processes: int, threads: int, rounds: int) -> None:
         connection.close()
     fork = multiprocessing.get_context("fork")
     line, results = fork.Barrier(processes), fork.SimpleQueue()
-    arguments = (store if is_cache else None, threads, rounds, uuid4().hex, line, results)
+    arguments = (store if is_cache else None, step, threads, rounds, uuid4().hex, line, results)
     workers = [fork.Process(target=work, args=(number, *arguments)) for number in range(processes)]
     for worker in workers:
         worker.start()
     try:
         for number in range(rounds):
             for name, (limit, *_) in RACES.items():
-                codes, statuses = 0, Counter[str]()
+                calls, statuses = 0, Counter[str]()
                 for _ in workers:
                     counted, answered = results.get()
-                    codes += counted
+                    calls += counted
                     statuses.update(answered)
-                result = {"race": name, "round": number, "limit": limit, "codes": codes}
+                result = {"race": name, "round": number, "limit": limit, "calls": calls}
                 print(json.dumps({**result, "statuses": statuses}), flush=True)  # noqa: T201
         for worker in workers:
             worker.join()
@@ -101,7 +116,14 @@ def run(store: str, processes: int, threads: int, rounds: int) -> None:
 
 
 def work(
-    process: int, cache: str | None, threads: int, rounds: int, key: str, line: Any, results: Any
+    process: int,
+    cache: str | None,
+    step: str,
+    threads: int,
+    rounds: int,
+    key: str,
+    line: Any,
+    results: Any,
 ) -> None:
     """Run one process's share of all races."""
     from django.conf import settings
@@ -123,13 +145,14 @@ def work(
                 **settings.COGNITO_RESET,
                 "SERVICE_CLASS": f"{__name__}.CountingService",
                 "THROTTLE_CACHE": cache,
-                "LIMITS": {"request": rates},
+                "MAX_CONCURRENT_CALLS": 1000,
+                "LIMITS": {step: rates},
             }
-            CountingService.codes = 0
+            CountingService.calls = 0
             throttling._full_until.clear()  # the hour that it knows of was not waited for
             statuses: list[str] = []
             start = threading.Barrier(threads + 1)
-            arguments = (start, common, attempts, process, statuses)
+            arguments = (start, step, common, attempts, process, statuses)
             runners = [
                 threading.Thread(target=attempt, args=(*arguments, thread))
                 for thread in range(threads)
@@ -141,11 +164,12 @@ def work(
             for runner in runners:
                 runner.join()
             line.wait()
-            results.put((CountingService.codes, statuses))
+            results.put((CountingService.calls, statuses))
 
 
 def attempt(
     start: threading.Barrier,
+    step: str,
     common: str,
     attempts: int,
     process: int,
@@ -157,13 +181,14 @@ def attempt(
     from django.test import Client
 
     client = Client(raise_request_exception=False)
+    path, secrets = STEPS[step]
     start.wait()
     for number in range(attempts):
         name = "victim" if common == "identifier" else f"user-{process}-{thread}-{number}"
         address = "192.0.2.1" if common == "network" else f"10.{process}.{thread}.{number}"
         response = client.post(
-            "/api/password-reset/",
-            {"username": f"{name}@example.com"},
+            f"/api/password-reset/{path}",
+            {"username": f"{name}@example.com", **secrets},
             content_type="application/json",
             REMOTE_ADDR=address,
         )

@@ -41,7 +41,104 @@ ENGLISH = {
     "sms": gettext_noop("Your password reset code is {code}. Do not share it."),
 }
 # Written by `make lambda`, from the catalogues of translations.
-TRANSLATIONS: dict[str, dict[str, str]] = {}
+TRANSLATIONS: dict[str, dict[str, str]] = {
+    "ar": {
+        "dir": "rtl",
+        "subject": "أعد تعيين كلمة مرورك",
+        "lead": "هذا رمز إعادة تعيين كلمة مرورك. يعمل الرمز لمدة ساعة.",
+        "link": "اختر كلمة مرور جديدة",
+        "note": "لا تشارك الرمز مع أحد. إذا لم تكن بحاجة إليه، فتجاهل هذه الرسالة.",
+        "sms": "رمز إعادة تعيين كلمة مرورك هو {code}. لا تشاركه مع أحد.",
+    },
+    "de": {
+        "dir": "ltr",
+        "subject": "Passwort zurücksetzen",
+        "lead": "Das ist Ihr Bestätigungscode für ein neues Passwort. Er gilt eine Stunde.",
+        "link": "Neues Passwort wählen",
+        "note": "Geben Sie den Code nicht weiter. Wenn Sie ihn nicht brauchen, ignorieren Sie diese Nachricht.",
+        "sms": "Ihr Bestätigungscode für ein neues Passwort ist {code}. Geben Sie ihn nicht weiter.",
+    },
+    "es": {
+        "dir": "ltr",
+        "subject": "Restablezca su contraseña",
+        "lead": "Este es su código de restablecimiento de contraseña. Es válido durante una hora.",
+        "link": "Elija una contraseña nueva",
+        "note": "No comparta el código. Si no lo necesita, ignore este mensaje.",
+        "sms": "Su código de restablecimiento de contraseña es {code}. No lo comparta.",
+    },
+    "fr": {
+        "dir": "ltr",
+        "subject": "Réinitialisez votre mot de passe",
+        "lead": "Voici votre code de réinitialisation du mot de passe. Il est valable une heure.",
+        "link": "Choisissez un nouveau mot de passe",
+        "note": "Ne communiquez ce code à personne. Si vous n’en avez pas besoin, ignorez ce message.",
+        "sms": "Votre code de réinitialisation du mot de passe est {code}. Ne le communiquez à personne.",
+    },
+    "he": {
+        "dir": "rtl",
+        "subject": "איפוס הסיסמה שלכם",
+        "lead": "זה קוד איפוס הסיסמה שלכם. הקוד תקף לשעה.",
+        "link": "בחירת סיסמה חדשה",
+        "note": "אל תמסרו את הקוד לאף אחד. אם אתם לא צריכים אותו, התעלמו מההודעה הזו.",
+        "sms": "קוד איפוס הסיסמה שלכם הוא {code}. אל תמסרו אותו לאף אחד.",
+    },
+    "hi": {
+        "dir": "ltr",
+        "subject": "अपना पासवर्ड रीसेट करें",
+        "lead": "यह आपका पासवर्ड रीसेट कोड है। यह एक घंटे तक काम करता है।",
+        "link": "नया पासवर्ड चुनें",
+        "note": "कोड किसी को न बताएँ। अगर आपको इसकी ज़रूरत नहीं है, तो इस संदेश पर ध्यान न दें।",
+        "sms": "आपका पासवर्ड रीसेट कोड {code} है। इसे किसी को न बताएँ।",
+    },
+    "it": {
+        "dir": "ltr",
+        "subject": "Reimposta la tua password",
+        "lead": "Questo è il tuo codice di reimpostazione della password. Vale un’ora.",
+        "link": "Scegli una nuova password",
+        "note": "Non comunicare il codice a nessuno. Se non ti serve, ignora questo messaggio.",
+        "sms": "Il tuo codice di reimpostazione della password è {code}. Non comunicarlo a nessuno.",
+    },
+    "ja": {
+        "dir": "ltr",
+        "subject": "パスワードのリセット",
+        "lead": "パスワードリセットの確認コードです。1時間有効です。",
+        "link": "新しいパスワードを設定",
+        "note": "確認コードはほかの人に教えないでください。必要がない場合は、このメールを無視してください。",
+        "sms": "パスワードリセットの確認コードは {code} です。ほかの人に教えないでください。",
+    },
+    "nl": {
+        "dir": "ltr",
+        "subject": "Wachtwoord herstellen",
+        "lead": "Dit is de herstelcode voor uw wachtwoord. De code werkt een uur.",
+        "link": "Kies een nieuw wachtwoord",
+        "note": "Deel de code met niemand. Hebt u de code niet nodig? Dan kunt u dit bericht negeren.",
+        "sms": "De herstelcode voor uw wachtwoord is {code}. Deel de code met niemand.",
+    },
+    "pl": {
+        "dir": "ltr",
+        "subject": "Zresetuj hasło",
+        "lead": "To Twój kod weryfikacyjny do zresetowania hasła. Kod działa przez godzinę.",
+        "link": "Ustaw nowe hasło",
+        "note": "Nikomu nie podawaj kodu. Jeśli go nie potrzebujesz, zignoruj tę wiadomość.",
+        "sms": "Kod weryfikacyjny do resetu hasła: {code}. Nikomu go nie podawaj.",
+    },
+    "pt-br": {
+        "dir": "ltr",
+        "subject": "Redefina sua senha",
+        "lead": "Este é o seu código de redefinição de senha. Ele vale por uma hora.",
+        "link": "Escolha uma nova senha",
+        "note": "Não compartilhe o código. Se não precisar dele, ignore esta mensagem.",
+        "sms": "Seu código de redefinição de senha é {code}. Não compartilhe com ninguém.",
+    },
+    "zh-hans": {
+        "dir": "ltr",
+        "subject": "重置密码",
+        "lead": "这是您的密码重置验证码，1 小时内有效。",
+        "link": "设置新密码",
+        "note": "请勿将验证码告诉他人。如果您不需要验证码，请忽略此邮件。",
+        "sms": "您的密码重置验证码是 {code}。请勿告诉他人。",
+    },
+}
 # End of what `make lambda` writes.
 TEXTS = {"en": ENGLISH, **TRANSLATIONS}
 

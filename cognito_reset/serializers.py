@@ -12,6 +12,7 @@ import unicodedata
 from typing import Any, Final, NoReturn
 
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 from django.views.decorators.debug import sensitive_variables
 from rest_framework import serializers
 
@@ -30,9 +31,9 @@ _NO_USERNAME: Final = re.compile(r"^[+\uff0b]|\s")
 
 # By the initials of what a pool signs in with: what the field is called, and what to say of nothing.
 _TEXTS: Final = {
-    "u": (_("Username"), _("Enter your username.")),
-    "e": (_("Email address"), _("Enter your email address.")),
-    "p": (_("Phone number"), _("Enter your phone number.")),
+    "u": (pgettext_lazy("label", "Username"), _("Enter your username.")),
+    "e": (pgettext_lazy("label", "Email address"), _("Enter your email address.")),
+    "p": (pgettext_lazy("label", "Phone number"), _("Enter your phone number.")),
     "ue": (_("Username or email address"), _("Enter your username or email address.")),
     "up": (_("Username or phone number"), _("Enter your username or phone number.")),
     "ep": (_("Email address or phone number"), _("Enter your email address or phone number.")),

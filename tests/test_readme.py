@@ -207,3 +207,12 @@ def test_the_admin_is_the_demos():
     example = ROOT / "example_project" / "admin.py"
     shown = ast.dump(ast.parse(f"from __future__ import annotations\n{python('admin.py')}"))
     assert shown == ast.dump(ast.parse(example.read_text()))
+
+
+def test_the_pictures_are_there():
+    """Each that the README and the docs show, and no other."""
+    folder = ROOT / "docs" / "screenshots"
+    shown = set(
+        re.findall(r"screenshots/([\w-]+\.png)", README + (ROOT / "docs/pages.md").read_text())
+    )
+    assert shown == {path.name for path in folder.iterdir()}

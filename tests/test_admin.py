@@ -188,7 +188,7 @@ def test_f5_an_attempt_without_permission_is_logged(
     getattr(half, method)(alice)
     getattr(whole, method)(make_user("untouchable"))
     getattr(whole, method)(alice, 99)
-    denials = [record for record in caplog.records if record.name == "cognito_reset.admin"]
+    denials = [record for record in caplog.records if record.name == "cognito_reset.audit_admin"]
     assert {record.levelname for record in denials} == {"WARNING"}
     assert [record.getMessage() for record in denials] == [
         f"cognito_reset.admin_denied actor={staff.user.pk} model=auth.User"

@@ -15,7 +15,7 @@ from django.contrib.messages import constants as levels
 from django.test import Client
 from django.utils import timezone
 
-from cognito_reset.admin import CHART_DAYS
+from cognito_reset.audit_admin import CHART_DAYS
 from cognito_reset.exceptions import Throttled
 from cognito_reset.models import ResetEvent
 from cognito_reset.throttling import check_in, identifier_key

@@ -22,6 +22,7 @@ LAYERS = [
     {"policy"},
     {"serializers"},
     {"bulk", "checks", "receivers", "steps"},
+    {"audit_admin"},
     {"admin", "api", "apps", "aws_json", "management", "tasks", "views"},
     {"api_urls", "aws_json_urls", "urls"},
 ]

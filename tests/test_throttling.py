@@ -601,6 +601,13 @@ def test_only_ones_own_slot_is_given_back(
     assert slots.read({bucket: [0]}, now) == {bucket: {0: now + 60_000}}
     slots.give_back(bucket, 0, now)
     assert slots.read({bucket: [0]}, now) == {bucket: {}}
+    # Nor those that others took in the same moment: of another limit, and of this one.
+    wide = throttling.Bucket("request", "default", "network", Rate(2, 60), "digest")
+    for held, number in ((bucket, 0), (wide, 0), (wide, 1)):
+        assert slots.take(held, number, now)
+    slots.give_back(wide, 0, now)
+    end = now + 60_000
+    assert slots.read({bucket: [0], wide: [0, 1]}, now) == {bucket: {0: end}, wide: {1: end}}
 
 
 @pytest.mark.django_db(transaction=True)

@@ -96,6 +96,7 @@ mutants: $(VENV)/.stamp-test ## mutation testing of the rooms that keep attacker
 .PHONY: thorough
 thorough: export COGNITO_RESET_TIMING_SAMPLES = 300
 thorough: export RACE_ROUNDS = 20
+thorough: export COGNITO_RESET_EVERY_WIDTH = 1
 thorough: lint types test services browser contract wheel-test tox mutants ## everything, what takes long included
 
 .PHONY: messages

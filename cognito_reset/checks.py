@@ -106,6 +106,13 @@ def _pools(values: Mapping[str, Any]) -> Iterator[CheckMessage]:
             f'COGNITO_RESET["POOLS"] has no pool "{DEFAULT_POOL}".',
             'Every include() must then name its pool, as in include(…, {"pool": "brand"}).',
         )
+    ids = [pool.get("USER_POOL_ID") for pool in pools.values()]
+    if len({*map(str, ids)}) < len(ids):
+        yield _warning(
+            "W010",
+            'Two of COGNITO_RESET["POOLS"] have the same "USER_POOL_ID".',
+            "Limits are counted for each alias, so such a pool's users can be tried twice as often.",
+        )
     for alias, pool in pools.items():
         name = f'COGNITO_RESET["POOLS"]["{alias}"]'
         yield from _mistakes(name, pool, POOL_RULES, POOL_REQUIRED)

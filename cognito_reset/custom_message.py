@@ -18,6 +18,7 @@ from __future__ import annotations
 import html
 import logging
 import os
+import string
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -188,7 +189,7 @@ def reset_url() -> str:
     try:
         parts = urlsplit(url)
         safe = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
-        if safe and parts.hostname and "#" not in url:
+        if safe and parts.hostname and not set(url) & {*"#@", *string.whitespace}:
             return url
     except ValueError:
         pass

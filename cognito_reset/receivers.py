@@ -48,6 +48,7 @@ def connect() -> None:
         password_reset_triggered,
     ]
     for signal in every:
+        signal.connect(log_event, dispatch_uid="cognito_reset.log")
         signal.connect(record, dispatch_uid="cognito_reset.audit")
     for receiver in (sign_out_everywhere, end_sessions, send_notice):
         password_reset_confirmed.connect(
@@ -111,6 +112,29 @@ def send_notice(*, username: str, **_: Any) -> None:
             subject = render_to_string("cognito_reset/notice_subject.txt", context)
             body = render_to_string("cognito_reset/notice_body.txt", context)
         send_mail(" ".join(subject.split()), body, None, [address])
+
+
+def log_event(
+    *,
+    signal: Signal,
+    face: str,
+    pool: str,
+    outcome: str,
+    error_code: str,
+    aws_request_id: str,
+    is_first: bool = True,
+    **_: Any,
+) -> None:
+    """Log each outcome under a name of its own, with OWASP's word for it where it has one."""
+    owasp = "authn_password_change_fail" if signal is password_reset_failed else "-"
+    owasp = {"confirmed": "authn_password_change", "throttled": "excess_rate_limit_exceeded"}.get(
+        outcome, owasp
+    )
+    if is_first:
+        logger.info(
+            "cognito_reset.%s face=%s pool=%s code=%s aws_request_id=%s owasp=%s",
+            *(str(outcome), face, pool, error_code, aws_request_id, owasp),
+        )
 
 
 @follow_up("audit")

@@ -27,6 +27,7 @@ _NO_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
 # What no phone number has; and what no username has, or none in a pool where a phone number is an
 # alias: Cognito takes no name there that looks like one.
 _NO_PHONE_NUMBER: Final = re.compile(r"[^\W\d]|@")
+_INTERNATIONAL: Final = re.compile(r"\+[\d\s()./\u2010-\u2015-]+")
 _NO_USERNAME: Final = re.compile(r"^[+\uff0b]|\s")
 
 # By the initials of what a pool signs in with: what the field is called, and what to say of nothing.
@@ -106,8 +107,8 @@ class UsernameField(StrictCharField):
         super().bind(field_name, parent)
         pool = self.context.get("pool")
         names = "".join(name[0] for name in pool.sign_in_with) if pool else "uep"
-        self.region = pool.phone_region if pool and "p" in names else None
-        self.takes_usernames = "u" in names
+        self.region = pool.phone_region if pool else None
+        self.takes_phones, self.takes_usernames = "p" in names, "u" in names
         self.label, self.error_messages["required"] = _TEXTS[names]
         self.style = {"autocomplete": "username", **_KEYBOARDS.get(names, {})}
         if "p" in names and not self.region:
@@ -116,15 +117,26 @@ class UsernameField(StrictCharField):
     def clean(self, data: str) -> str:
         seen = [index for index, character in enumerate(data) if not _is_blank(character)]
         data = data[seen[0] : seen[-1] + 1] if seen else ""
-        may_be_username = self.takes_usernames and not _NO_USERNAME.search(data)
-        if self.region and data and not (may_be_username or _NO_PHONE_NUMBER.search(data)):
-            number = e164(data, self.region)
-            if not number and not self.takes_usernames:
-                self.fail("phone_number")
-            data = number or data
+        if self.takes_phones and data:
+            data = self._phone_number(data)
         if not _USERNAME_CATEGORIES.issuperset(unicodedata.category(c)[0] for c in data):
             self.fail("characters")
         return data
+
+    def _phone_number(self, data: str) -> str:
+        """Give E.164 for what can be nothing else that the pool takes."""
+        may_be_username = self.takes_usernames and not _NO_USERNAME.search(data)
+        if may_be_username or _NO_PHONE_NUMBER.search(data):  # an address, or a sub
+            return data
+        plain = unicodedata.normalize("NFKC", data)
+        number = ""
+        if self.region:
+            number = e164(data, self.region)
+        elif _INTERNATIONAL.fullmatch(plain):
+            number = "+" + "".join(str(int(c)) for c in plain if c.isdecimal())
+        if not (number or self.takes_usernames):
+            self.fail("phone_number")
+        return number or data
 
 
 class CodeField(StrictCharField):

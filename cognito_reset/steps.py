@@ -124,10 +124,6 @@ class Step:
     @sensitive_variables()
     def run(self, data: Any) -> Any:
         try:
-            _under_way.add(self)
-            if len(_under_way) > conf.max_concurrent_calls:
-                logger.warning("cognito_reset.busy: others hold all that may be held")
-                raise Busy
             serializer = self.serializer(data=data)
             serializer.is_valid(raise_exception=True)
             values = serializer.validated_data
@@ -147,6 +143,11 @@ class Step:
         return {"request": self.request, "pool": conf.pool(self.pool)}
 
     def _check_in(self) -> None:
+        """Take a place, and then what the limits give. ``run()`` gives the place back."""
+        _under_way.add(self)
+        if len(_under_way) > conf.max_concurrent_calls:
+            logger.warning("cognito_reset.busy: others hold all that may be held")
+            raise Busy
         try:
             throttling.check_in(
                 self.name,

@@ -21,11 +21,14 @@ from typing import Any, ClassVar, Final
 
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import RedirectURLMixin
+from django.core.exceptions import SuspiciousOperation
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
+from django.http.multipartparser import MultiPartParserError
+from django.middleware.csrf import CsrfViewMiddleware
 from django.shortcuts import redirect, render, resolve_url
 from django.urls import NoReverseMatch, reverse
-from django.utils.decorators import method_decorator
+from django.utils.decorators import decorator_from_middleware, method_decorator
 from django.utils.functional import Promise
 from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
@@ -33,7 +36,7 @@ from django.utils.translation import ngettext
 from django.views import View
 from django.views.decorators.cache import never_cache
 from django.views.decorators.clickjacking import xframe_options_deny
-from django.views.decorators.csrf import csrf_exempt, csrf_protect
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 from rest_framework.exceptions import ErrorDetail, ValidationError
 from rest_framework.serializers import Serializer
@@ -128,12 +131,9 @@ class Flow:
     def finish(self, outcome: str, **more: str) -> None:
         self._keep({"outcome": outcome, **more})
 
-    def take_outcome(self) -> str:
-        """Give the outcome once: the done page belongs to one reset, not to an address."""
-        outcome = str(self._state.get("outcome", ""))
-        if outcome:
-            self.end()
-        return outcome
+    @property
+    def outcome(self) -> str:
+        return str(self._state.get("outcome", ""))
 
     def end(self) -> None:
         self._session.pop(self._key, None)
@@ -152,7 +152,11 @@ def guarded(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponse
     def guard(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         length = request.META.get("CONTENT_LENGTH") or ("" if request.method == "POST" else "0")
         if length.isdecimal() and len(length) < 10 and int(length) <= BODY_LIMIT:
-            response = view(request, *args, **kwargs)
+            try:
+                response = view(request, *args, **kwargs)
+            except (MultiPartParserError, SuspiciousOperation):  # too many fields, or broken ones
+                text = _("The request cannot be read.")
+                response = HttpResponse(text, status=400, content_type="text/plain")
         elif length:
             text = _("The request is too large.")
             response = HttpResponse(text, status=413, content_type="text/plain")
@@ -164,6 +168,17 @@ def guarded(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponse
         return response
 
     return guard
+
+
+class _Csrf(CsrfViewMiddleware):
+    """
+    Find what Django finds, and leave the answer to ``dispatch()``: cookies get lost, and Django's own
+    page of refusal leads nowhere.
+    """
+
+    def _reject(self, request: HttpRequest, reason: str) -> None:
+        super()._reject(request, reason)  # type: ignore[misc]  # the stubs lack it; it also logs
+        request.cognito_reset_expired = True  # type: ignore[attr-defined]
 
 
 class PageView(View):
@@ -180,7 +195,7 @@ class PageView(View):
             xframe_options_deny,
             csrf_exempt,  # of the middleware, which would read the body first: see below
             guarded,
-            csrf_protect,
+            decorator_from_middleware(_Csrf),
             # ATOMIC_REQUESTS could take an attempt back, and would hold a lock during the call.
             transaction.non_atomic_requests,
         ]
@@ -188,6 +203,8 @@ class PageView(View):
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
             self.flow = Flow(request, resolve_pool(request, kwargs.get("pool")))
+            if getattr(request, "cognito_reset_expired", False):
+                return self.expired()
             return super().dispatch(request, *args, **kwargs)
         except CognitoResetMisconfigured as error:
             logger.critical("cognito_reset.misconfigured: %s", error)
@@ -195,6 +212,10 @@ class PageView(View):
         response = HttpResponse(Misconfigured.message, status=503, content_type="text/plain")
         response.headers["Retry-After"] = str(Misconfigured.wait)
         return response
+
+    def expired(self) -> HttpResponseBase:
+        """Answer a request without a valid CSRF token, of which nothing may be done."""
+        return self.http_method_not_allowed(self.request)
 
     def url(self, name: str) -> str:
         # The very namespace that the visitor is in, so that a reset ends where it began.
@@ -248,6 +269,15 @@ class StepView(RedirectURLMixin, PageView):
         except ResetError as error:
             return self.refused(step, error, data)
 
+    @sensitive_variables()
+    def expired(self) -> HttpResponse:
+        text = _(
+            "This page was open for too long, or your browser keeps no cookies. Check what you "
+            "entered, and try again."
+        )
+        data = {name: self.request.POST.get(name, "") for name in self.fields}
+        return self.render_form(data, [Problem("expired", str(text), None)], status=403)
+
     def done(self, step: Step, result: Any) -> HttpResponse:
         raise NotImplementedError
 
@@ -258,10 +288,12 @@ class StepView(RedirectURLMixin, PageView):
         return self.render_stop(error, data)
 
     @sensitive_variables()
-    def render_form(self, data: dict[str, str], found: Sequence[Problem] = ()) -> HttpResponse:
+    def render_form(
+        self, data: dict[str, str], found: Sequence[Problem] = (), *, status: int = 400
+    ) -> HttpResponse:
         username = self.known_username(data)
         return self.render(
-            status=400 if found else 200,
+            status=status if found else 200,
             fields=self.page_fields(data, found),
             errors=[
                 PageError(
@@ -371,9 +403,11 @@ class DoneView(PageView):
     http_method_names = ["get", "head", "options"]
 
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        outcome = self.flow.take_outcome()
+        outcome = self.flow.outcome
         if not outcome:
             return redirect(self.url("request"))
+        if request.method == "GET":  # once: the page belongs to one reset, not to an address
+            self.flow.end()
         return self.render(outcome=outcome, note=self.flow.note)
 
 

@@ -13,7 +13,7 @@ PASSWORD = "Correct-horse-1"
 NEW_PASSWORD = "Battery-staple-2"
 
 #: Who can't get a code, and who can, as the request step may never tell.
-REFUSED = ("nobody", "carol", "dave", "erin", "frank", "grace", "limited")
+REFUSED = ("nobody", "carol", "dave", "erin", "frank", "grace", "ivan", "limited")
 SENT = ("alice", "bob", "heidi", "alice@example.com")
 EVERYBODY = (*SENT, *REFUSED)
 
@@ -29,6 +29,10 @@ class People:
         self.add("bob", phone_number="+15555550123", phone_number_verified="true")
         self.add("carol", permanent=False, email="carol@example.com", email_verified="true")
         self.add("grace", email="grace@example.com", email_verified="false")
+        # Whose only channel is the second factor, which can't recover.
+        self.add("ivan", phone_number="+15555550199", phone_number_verified="true")
+        sms = {"Enabled": True, "PreferredMfa": True}
+        self.call("AdminSetUserMFAPreference", Username="ivan", SMSMfaSettings=sms)
         self.call("AdminDisableUser", Username="erin")
         self.call("AdminResetUserPassword", Username="heidi")
         emulator.add_federated_user(self.pool["USER_POOL_ID"], "frank", email="frank@example.com")

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from django.contrib.auth import get_user_model
 from django.test import Client
 from drf_standardized_errors.handler import exception_handler as witness
-from rest_framework.throttling import AnonRateThrottle
 
 from cognito_reset.testing import Timeout
 from tests.faces import REST
@@ -43,19 +41,6 @@ def test_d2_only_json_is_taken(people, url, content_type):
     assert people.emulator.calls == []
 
 
-def test_d3_the_sites_own_defaults_do_not_close_it(people, settings):
-    """D3: for everybody, logged in or not, whatever the site's defaults are."""
-    settings.REST_FRAMEWORK = {
-        "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
-        "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    }
-    client = Client(enforce_csrf_checks=True)
-    client.force_login(get_user_model().objects.create_user("somebody"))
-    response = client.post(URLS[0], {"username": "alice"}, content_type="application/json")
-    assert response.status_code == 202
-    assert REST().request("bob").status_code == 202
-
-
 @pytest.mark.parametrize("url", URLS)
 @pytest.mark.parametrize("method", ["get", "head", "options", "put", "patch", "delete", "trace"])
 def test_d4_only_post_changes_anything(people, url, method):
@@ -63,25 +48,6 @@ def test_d4_only_post_changes_anything(people, url, method):
     response = getattr(Client(), method)(url)
     assert people.emulator.calls == []
     assert response.status_code == (200 if method == "options" else 405)
-
-
-def test_b6_the_sites_own_throttles_still_apply(people, monkeypatch):
-    """B6: the app adds limits and takes none away."""
-    monkeypatch.setattr(AnonRateThrottle, "rate", "1/min", raising=False)
-    monkeypatch.setattr("cognito_reset.api.StepAPIView.throttle_classes", [AnonRateThrottle])
-    assert REST().request("alice").status_code == 202
-    response = REST().request("bob")
-    assert response.status_code == 429
-    assert response.json()["errors"][0]["code"] == "throttled"
-    assert int(response.headers["Retry-After"]) > 0
-
-
-def test_b6_the_app_leaves_throttle_classes_alone():
-    """B6: no view of ours names throttle classes, not even none."""
-    from cognito_reset import api
-
-    for view in (api.StepAPIView, api.RequestAPIView, api.ConfirmAPIView):
-        assert "throttle_classes" not in vars(view)
 
 
 def test_b10_a_throttled_call_says_when_to_come_back(people, settings):

@@ -125,7 +125,7 @@ WRONG: list[tuple[str, str, list[Any], list[Any]]] = [
         "E004",
         "POOLS",
         [None, {}, [], "text", {"default": None}, {"default": "x"}, {5: POOL}],
-        [{"default": POOL, "brand": POOL}],
+        [{"default": POOL, "brand": {**POOL, "USER_POOL_ID": "eu-west-1_Example02"}}],
     ),
     (
         "E005",
@@ -319,7 +319,10 @@ def everything_wrong(settings: Any) -> list[CheckMessage]:
     options = {key: {5: SECRET} for key in RULES if key != "POOLS"}
     plain = {**POOL, "ENDPOINT_URL": f"http://{SECRET}.example.com"}
     short, kinds = {"MinimumLength": 6}, {"RequireNumbers": True}
-    policies = {"d": {**POOL, "PASSWORD_POLICY": short}, "e": {**POOL, "PASSWORD_POLICY": kinds}}
+    policies: dict[str, Any] = {
+        "d": {**POOL, "PASSWORD_POLICY": short},
+        "e": {**POOL, "PASSWORD_POLICY": kinds},
+    }
     off = {"LIMITS": False, "UNIFORM_RESPONSE_SECONDS": 0, "TYPO": SECRET}
     for debug in (True, False):
         settings.DEBUG = debug
@@ -346,7 +349,7 @@ def test_every_message_has_an_id_and_a_hint_and_no_secret(settings):
         assert message.hint.endswith(".")
         assert SECRET not in f"{message.msg}{message.hint}"
     numbers = {(message.id or "").rpartition(".")[2] for message in messages}
-    kinds = {"E": 25, "W": 9, "I": 1}
+    kinds = {"E": 25, "W": 10, "I": 1}
     assert numbers == {f"{kind}{n:03}" for kind, last in kinds.items() for n in range(1, last + 1)}
 
 
@@ -378,3 +381,12 @@ def test_ids_of_pools_and_clients_are_the_models(key, shape):
         if isinstance(value, str):
             allowed = metadata["min"] <= len(value) <= metadata["max"] and pattern.fullmatch(value)
             assert POOL_RULES[key].accepts(value) is bool(allowed), value
+
+
+def test_w010_two_aliases_of_one_pool_double_the_tries(settings):
+    """Limits are counted by alias."""
+    with_pools = {"default": POOL, "brand": {**POOL, "CLIENT_ID": "2example23456789"}}
+    settings.COGNITO_RESET = {"POOLS": with_pools}
+    assert [message.id for message in check_settings()].count("cognito_reset.W010") == 1
+    with_pools["brand"]["USER_POOL_ID"] = "eu-west-1_Example02"
+    assert "cognito_reset.W010" not in [message.id for message in check_settings()]

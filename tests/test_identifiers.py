@@ -189,9 +189,24 @@ def test_g7_letters_make_no_phone_number(typed, names):
 
 @pytest.mark.parametrize("names", [("username",), ("email",), ("username", "email")])
 def test_g7_nothing_is_converted_where_no_number_signs_in(names):
-    """G7: neither where the site names no region."""
-    assert taken("+490171234567", names) == "+490171234567"
-    assert taken("+4901712345678", PHONE_ONLY, region=None) == "+4901712345678"
+    """G7: what begins with a plus is a username like another."""
+    assert taken("+49-0171234567", names) == "+49-0171234567"
+
+
+@pytest.mark.parametrize("names", [SIGN_IN_NAMES, PHONE_ONLY, EMAIL_OR_PHONE])
+@pytest.mark.parametrize(
+    "typed", ["+49 171 2345678", "+49 (171) 234-5678", "\uff0b49.171/2345678", "+٤٩ ١٧١ ٢٣٤٥٦٧٨"]
+)
+def test_g7_an_international_number_needs_no_region(typed, names):
+    """G7: only its blanks and signs go, without any library."""
+    assert taken(typed, names, region=None) == E164
+
+
+def test_g7_a_national_number_needs_a_region():
+    """G7: without one it can't be told which number it is, and that is said."""
+    message = "Enter a complete phone number, with its area code or country code."
+    assert refusal("0171 2345678", PHONE_ONLY, region=None) == ("invalid", message)
+    assert taken("01712345678", region=None) == "01712345678"
 
 
 @pytest.mark.parametrize("typed", ["171", "02", "+49 1", "#31#", "0171 2345678 / 0172 345678"])

@@ -306,14 +306,55 @@ def test_h3_a_log_line_is_one_line(people, log):
     assert "\x1b" not in log.getvalue()
 
 
+@pytest.mark.parametrize("make_face", FACES)
+def test_h3_what_is_typed_forges_no_line(people, log, make_face):
+    """H3: neither what is refused for its characters nor what is taken gets into a message."""
+    for name in ("x\r\n\x1b[31mforged", "forged%0d%0a%s%(name)s"):
+        make_face().request(name)
+        make_face().confirm(name, code=name, password=f"Aa1-{name}")
+    ours = [line for line in log.getvalue().splitlines() if "cognito_reset." in line]
+    assert len(ours) > 2
+    assert "forged" not in str(ours)
+    assert "\x1b" not in log.getvalue()
+
+
 def test_h4_events_have_fixed_names(people, log, settings):
-    """H4: an operator can search for them."""
+    """H4: an operator can search for them, by ours or by OWASP's."""
     people.emulator.fail_next("ForgotPassword", "InternalErrorException")
     REST().request("alice")
+    REST().request("alice")
+    REST().confirm("alice", "000000")
+    REST().confirm("alice", people.code("alice"))
+    with_settings(settings, LIMITS={"request": {"network": "1/h"}})
+    REST().request("alice")
+    REST().request("bob")
     with_settings(settings, POOLS={})
     REST().request("alice")
-    for name in ("cognito_reset.upstream_error", "cognito_reset.misconfigured"):
-        assert name in log.getvalue()
+    found = re.findall(r"(cognito_reset\.[a-z_]+) ?(.*)", log.getvalue())
+    lines = {
+        name: re.findall(r"([a-z_]+)=", rest) for name, rest in found if not rest.startswith("Res")
+    }
+    keys = ["face", "pool", "code", "aws_request_id", "owasp"]
+    outcomes = ("requested", "throttled", "confirmed", "refused", "failed")
+    expected = {f"cognito_reset.{outcome}": keys for outcome in outcomes}
+    expected["cognito_reset.upstream_error"] = ["operation", "code", "aws_code", "aws_request_id"]
+    assert expected.items() <= lines.items()
+    assert "cognito_reset.misconfigured: " in log.getvalue()
+    for word in ("change", "change_fail"):
+        assert log.getvalue().count(f"owasp=authn_password_{word}\n") == 1
+    assert log.getvalue().count("owasp=excess_rate_limit_exceeded\n") == 1
+
+
+def test_h4_failures_have_fixed_names(people, log, settings, monkeypatch):
+    """H4: of what follows a reset, and of the store of the limits."""
+    monkeypatch.setattr("cognito_reset.throttling._logged_at", -float("inf"))
+    with_settings(settings, SIGN_OUT_EVERYWHERE=True, LIMITS={})
+    people.emulator.fail_next("AdminUserGlobalSignOut", "InternalErrorException")
+    REST().confirm("alice", people.code("alice"))
+    assert "cognito_reset.sign_out_failed error=" in log.getvalue()
+    with_settings(settings, THROTTLE_CACHE="no such cache")
+    REST().request("alice")
+    assert "cognito_reset.limits_unavailable store=" in log.getvalue()
 
 
 def test_d7_no_identifier_is_in_any_address(people):

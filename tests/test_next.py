@@ -28,6 +28,7 @@ HOSTILE = [
     "http://testserver@evil.example/",
     "http://testserver.evil.example/",
     "http:\uff0f\uff0fevil.example",
+    f"//evil.example/{'a' * 7000}",
 ]
 
 
@@ -63,7 +64,7 @@ def test_d10_an_allowed_next_is_carried_through_both_steps(people):
     assert dict(client.session) == {}
 
 
-@pytest.mark.parametrize("url", HOSTILE, ids=repr)
+@pytest.mark.parametrize("url", HOSTILE, ids=lambda url: repr(url[:40]))
 def test_d10_a_next_to_elsewhere_is_dropped(people, url):
     """D10: no redirect, no link and no hidden field leads to a host that isn't the site's."""
     client = Client()

@@ -119,7 +119,7 @@ def test_app_stays_small():
     """
     elsewhere = {"testing", "custom_message.py"}
     sources = [path for path in PACKAGE.rglob("*.py") if not elsewhere & set(path.parts)]
-    assert sum(map(lines_of_code, sources)) < 3500
+    assert sum(map(lines_of_code, sources)) < 3600
 
 
 SETTINGS = """

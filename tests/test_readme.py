@@ -216,3 +216,10 @@ def test_the_pictures_are_there():
         re.findall(r"screenshots/([\w-]+\.png)", README + (ROOT / "docs/pages.md").read_text())
     )
     assert shown == {path.name for path in folder.iterdir()}
+
+
+def test_p6_cognitos_own_check_of_stolen_passwords_is_named():
+    """P6: it is Cognito's to make, and the app's to show."""
+    assert "block compromised\ncredentials on a password change" in section(
+        "What a password must be"
+    )

@@ -184,10 +184,14 @@ def test_e4_a_mail_server_that_fails_changes_nothing(people, settings, failures)
     assert [failure["task"] for failure in failures] == ["notice"]
 
 
-def test_f5_every_step_is_written_down_without_a_name(people):
-    """F5, H2: face, pool, outcome, code, request id, hashed identifier, truncated network, time."""
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [("203.0.113.77", "203.0.113.0/24"), ("2001:db8:1:2:3::4", "2001:db8:1:2::/64")],
+)
+def test_f5_every_step_is_written_down_without_a_name(people, address, network):
+    """F5, H2, H6: face, pool, outcome, code, request id, hashed identifier, truncated network, time."""
     face = REST()
-    face.client.defaults["REMOTE_ADDR"] = "203.0.113.77"
+    face.client.defaults["REMOTE_ADDR"] = address
     face.request("alice")
     face.confirm("alice", "000000")
     face.confirm("alice", people.emulator.outbox[0].code, NEW_PASSWORD)
@@ -198,7 +202,7 @@ def test_f5_every_step_is_written_down_without_a_name(people):
         ("confirmed", ""),
     ]
     for event in events:
-        assert (event.face, event.pool, event.network) == ("rest", "default", "203.0.113.0/24")
+        assert (event.face, event.pool, event.network) == ("rest", "default", network)
         assert event.identifier_hash == identifier_key("default", "ALICE ")
         assert event.aws_request_id
         assert "alice" not in str(vars(event))

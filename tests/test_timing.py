@@ -98,18 +98,34 @@ def test_a8_who_waits_holds_a_bounded_share_of_the_workers(people, settings, cap
     """A8: as many requests as calls are under way at once; the next is told so, not kept waiting."""
     answers: list[Any] = []
 
-    def meanwhile(request, **_):
+    def meanwhile(request):
         answers.extend(send("bob") for send in (make_face().request, make_face().confirm))
+        return {}
 
-    def fail(request, **_):
+    def fail(request):
         meanwhile(request)
         raise RuntimeError("a bug of the site's")
 
-    with_settings(settings, MAX_CONCURRENT_CALLS=1, PRE_SEND_HOOK=fail)
-    assert make_face().request("alice").status_code == 503
-    with_settings(settings, PRE_SEND_HOOK=meanwhile)
+    with_settings(settings, MAX_CONCURRENT_CALLS=1, CLIENT_METADATA=fail)
+    with pytest.raises(RuntimeError):
+        make_face().request("alice")
+    with_settings(settings, CLIENT_METADATA=meanwhile)
     assert make_face().request("alice").status_code in (202, 302)
     assert [answer.status_code for answer in answers] == [503] * 4
     assert {int(answer.headers["Retry-After"]) for answer in answers} == {5}
     assert caplog.text.count("cognito_reset.busy") == 4
     assert len(people.emulator.calls) == 1
+
+
+@pytest.mark.parametrize("make_face", FACES)
+def test_a8_a_sites_slow_hook_holds_nobody_elses_place(people, settings, make_face):
+    """A8: it runs before anything is counted, so it must not be what stops the others."""
+    answers: list[Any] = []
+
+    def hook(request, *, username, pool):
+        if username == "alice":
+            answers.extend(send("bob") for send in (make_face().request, make_face().confirm))
+
+    with_settings(settings, MAX_CONCURRENT_CALLS=1, PRE_SEND_HOOK=hook)
+    assert make_face().request("alice").status_code in (202, 302)
+    assert [answer.status_code for answer in answers] in ([202, 400], [302, 400])

@@ -20,22 +20,10 @@ VARIANTS = [
 ]
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_the_flow_works_on_a_site_of_another_kind(variant):
-    """LoginRequiredMiddleware, ATOMIC_REQUESTS, signed cookies, own users, no contrib, ASGI."""
+def run(module, variant):
+    command = [sys.executable, "-m", "pytest", f"tests/variants/{module}.py", "-q"]
     result = subprocess.run(
-        [
-            *(
-                sys.executable,
-                "-m",
-                "pytest",
-                "tests/variants/flow.py",
-                "-q",
-                "-p",
-                "no:cacheprovider",
-            ),
-            f"--ds=tests.variants.{variant}",
-        ],
+        [*command, "-p", "no:cacheprovider", f"--ds=tests.variants.{variant}"],
         cwd=ROOT,
         env={**os.environ, "PYTEST_ADDOPTS": ""},
         capture_output=True,
@@ -43,4 +31,15 @@ def test_the_flow_works_on_a_site_of_another_kind(variant):
         check=False,
     )
     assert result.returncode == 0, result.stdout[-4000:]
-    assert "7 passed" in result.stdout
+    return result.stdout
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_flow_works_on_a_site_of_another_kind(variant):
+    """LoginRequiredMiddleware, ATOMIC_REQUESTS, signed cookies, own users, no contrib, ASGI."""
+    assert "7 passed" in run("flow", variant)
+
+
+def test_b6_d3_the_api_on_a_site_whose_defaults_are_closed():
+    """B6, D3: IsAuthenticated, SessionAuthentication and a throttle, from the start."""
+    assert "5 passed" in run("closed", "closed_api")

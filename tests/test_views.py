@@ -458,3 +458,60 @@ def test_a_view_outside_of_any_include_leads_to_the_apps_own_addresses(people):
     request.session = Client().session
     body = RequestView.as_view()(request).content.decode()
     assert 'action="/password-reset/"' in body
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        ("a=&" * 1500, "application/x-www-form-urlencoded"),
+        ("--x\r\nbroken", "multipart/form-data"),
+    ],
+)
+def test_d6_a_form_that_cannot_be_read_keeps_the_headers(people, settings, body, content_type):
+    """D6, D7, D8: 400 in plain words, not cached, not framed, not told on."""
+    settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if "XFrame" not in name]
+    response = Client().generic("POST", "/password-reset/", body, content_type=content_type)
+    assert response.status_code == 400
+    assert response.content == b"The request cannot be read."
+    assert "no-store" in response.headers["Cache-Control"]
+    assert response.headers["X-Frame-Options"] == "DENY"
+    assert response.headers["Referrer-Policy"] == "same-origin"
+    assert people.emulator.calls == []
+
+
+def test_looking_at_the_done_page_with_head_does_not_use_it_up(people, client):
+    """A proxy or a link checker asks first."""
+    data = {
+        "username": "alice",
+        "confirmation_code": people.code("alice"),
+        "password": NEW_PASSWORD,
+    }
+    done = client.post("/password-reset/confirm/", data).url
+    assert client.head(done).status_code == 200
+    assert client.get(done).status_code == 200
+    assert client.get(done).status_code == 302
+
+
+@pytest.mark.parametrize("path", ["", "confirm/"])
+def test_u28_a_page_without_its_cookie_says_so_and_keeps_what_was_typed(people, path):
+    """U28, D1: 403 with the form, its reason and a token that works; secrets aside."""
+    client = Client(enforce_csrf_checks=True)
+    data = {"username": "alice", "confirmation_code": "123456", "password": NEW_PASSWORD}
+    response = client.post(f"/password-reset/{path}", data)
+    assert response.status_code == 403
+    body = response.content.decode()
+    assert "This page was open for too long" in body
+    assert 'value="alice"' in body
+    assert "123456" not in body
+    assert NEW_PASSWORD not in body
+    assert people.emulator.calls == []
+    token = client.cookies["csrftoken"].value
+    response = client.post(f"/password-reset/{path}", {**data, "csrfmiddlewaretoken": token})
+    assert response.status_code in (302, 400)
+    assert len(people.emulator.calls) == 1
+
+
+def test_d4_the_done_page_takes_no_form(people):
+    """D4: with a token or without."""
+    for client in (Client(enforce_csrf_checks=True), Client()):
+        assert client.post("/password-reset/done/").status_code == 405

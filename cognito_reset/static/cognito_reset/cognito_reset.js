@@ -24,8 +24,8 @@
     input.form.addEventListener("submit", () => show(false));
   });
 
-  // The password's rules are ticked off at each key. They are read out only once typing stops, and
-  // never in the way: the server judges.
+  // The password's rules are ticked off at each key, and read out once typing stops. What doesn't
+  // keep them isn't sent, for the code would have to be typed again. All else the server judges.
   each("[data-cr-rules]", (list) => {
     const input = document.getElementById(list.dataset.crRules);
     const status = list.parentElement.querySelector("[data-cr-rules-status]");
@@ -34,15 +34,28 @@
     const left = () => rules.filter((rule) => {
       const kept = new RegExp(rule.dataset.crPattern, "su").test(input.value);
       rule.classList.toggle("cr-kept", kept);
+      rule.classList.remove("cr-missed");
       rule.querySelector(".cr-unseen").hidden = !kept;
       return !kept;
     });
+    const words = (rule) => rule.firstChild.textContent.trim();
     input.addEventListener("input", () => {
-      const texts = left().map((rule) => rule.firstChild.textContent.trim());
+      const texts = left().map(words);
+      input.removeAttribute("aria-invalid");
       clearTimeout(timer);
       timer = setTimeout(() => {
-        status.textContent = input.value && (texts.join(" ") || status.dataset.met);
+        const done = input.value === input.value.trim() ? status.dataset.done : "";
+        status.textContent = input.value && (texts.join(" ") || done);
       }, 1500);
+    });
+    input.form.addEventListener("submit", (event) => {
+      const missed = left();
+      if (!input.value || !missed.length) return;
+      event.preventDefault();
+      missed.forEach((rule) => rule.classList.add("cr-missed"));
+      status.textContent = missed.map(words).join(" ");
+      input.setAttribute("aria-invalid", "true");
+      input.focus();
     });
     left(); // a browser may have filled the field in
   });
@@ -59,7 +72,7 @@
     form.addEventListener("submit", (event) => {
       if (button.getAttribute("aria-disabled") === "true") {
         event.preventDefault();
-      } else {
+      } else if (!event.defaultPrevented) {
         disable(true);
         setTimeout(release, 20000); // longer than the server takes: the person stopped the page
       }
@@ -99,15 +112,17 @@
       // The form for a new code, too. The session may know somebody else.
       each("[data-cr-form] [name=username]", (input) => (input.value = username));
       code.value = link.get("code");
+      const heading = document.querySelector(".cr-title");
       each("[data-cr-linked]", (lead) => {
-        const heading = document.querySelector(".cr-title");
         document.title = document.title.replace(heading.textContent, () => lead.dataset.title);
         heading.textContent = lead.dataset.title;
         lead.querySelector("bdi").textContent = username;
         lead.previousElementSibling.hidden = true;
         lead.hidden = false;
       });
-      document.getElementById("id_password").focus();
+      each("[data-cr-no-code]", (part) => (part.hidden = true));
+      heading.tabIndex = -1;
+      heading.focus(); // where it says whose password is about to be changed
     };
     follow();
     addEventListener("hashchange", follow);

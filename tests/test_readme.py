@@ -5,8 +5,11 @@ from __future__ import annotations
 import ast
 import json
 import re
+import sys
+import time
 from io import BytesIO
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -16,7 +19,7 @@ from django.utils import translation
 from cognito_reset import custom_message, exceptions, signals
 from cognito_reset.checks import check_settings
 from cognito_reset.conf import DEFAULT_LIMITS, DEFAULTS, POOL_OPTIONAL, POOL_REQUIRED
-from cognito_reset.policy import PasswordPolicy
+from cognito_reset.policy import PasswordPolicy, get_policy
 from cognito_reset.testing.validation import service_model
 from tests.faces import REST, Pages
 from tests.testing.world import World
@@ -223,3 +226,18 @@ def test_p6_cognitos_own_check_of_stolen_passwords_is_named():
     assert "block compromised\ncredentials on a password change" in section(
         "What a password must be"
     )
+
+
+def test_p7_the_validator_to_start_from_is_quick_and_refuses(people, settings, monkeypatch):
+    """P7: what is easily guessed is refused with its own code, and 256 characters take no time."""
+    pytest.importorskip("zxcvbn", reason="zxcvbn isn't installed")
+    module = ModuleType("validators_of_the_readme")
+    exec(python("validators.py"), vars(module))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    settings.AUTH_PASSWORD_VALIDATORS = [{"NAME": f"{module.__name__}.StrengthValidator"}]
+    policy = get_policy("default")
+    found = policy.problems("Password1!", username="alice", code="123456")
+    assert [code for code, _ in found] == ["too_weak"]
+    start = time.perf_counter()
+    list(policy.problems("Aa1-" * 64, username="alice", code="123456"))
+    assert time.perf_counter() - start < 0.5  # 50 ms on a machine with nothing else to do

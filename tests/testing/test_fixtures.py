@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
+from cognito_reset import service
 from cognito_reset.exceptions import ResetError
 from cognito_reset.service import get_service
-from cognito_reset.testing import ConnectRefused, Emulator
+from cognito_reset.testing import ConnectRefused, Emulator, fixtures
 
 pytest_plugins = ["pytester"]
 
@@ -37,6 +40,17 @@ def test_pool_is_set_up(cognito_emulator, settings):
     assert pool["USER_POOL_ID"].startswith(pool["REGION"])
     assert "brand" in settings.COGNITO_RESET["POOLS"]
     assert settings.COGNITO_RESET["UNIFORM_RESPONSE_SECONDS"] == 0
+
+
+def test_calls_under_way_end_with_their_test(cognito_emulator):
+    """None is left to meet another test's emulator, or the network; and the places are free again."""
+    get_service()
+    calls = service._calls
+    assert calls is not None
+    slow = [calls.submit(lambda: time.sleep(0.1)) for _ in range(calls.limit)]
+    fixtures._wait_for_calls()
+    assert all(call.done() for call in slow)
+    calls.submit(int).result()
 
 
 @pytest.mark.parametrize("turn", [1, 2])

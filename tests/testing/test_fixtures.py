@@ -53,6 +53,12 @@ def test_calls_under_way_end_with_their_test(cognito_emulator):
     calls.submit(int).result()
 
 
+def test_there_may_be_no_calls_to_wait_for(monkeypatch):
+    """A test that sends nothing ends as it is."""
+    monkeypatch.setattr(service, "_calls", None)
+    fixtures._wait_for_calls()
+
+
 @pytest.mark.parametrize("turn", [1, 2])
 def test_service_is_mounted(cognito_emulator, settings, turn):
     """The service's clients, public and staff's, end in this test's emulator, test after test."""

@@ -50,7 +50,7 @@ from cognito_reset.exceptions import (
     ResetError,
     Throttled,
 )
-from cognito_reset.policy import PasswordPolicy, get_policy
+from cognito_reset.policy import PasswordPolicy
 from cognito_reset.steps import (
     BODY_LIMIT,
     RESEND_AFTER_SECONDS,
@@ -99,7 +99,6 @@ class Flow:
     """What the session keeps of a reset on one pool, by the pool's alias."""
 
     def __init__(self, request: HttpRequest, pool: str) -> None:
-        self.pool = pool
         self._session = request.session
         self._key = f"cognito_reset:{pool}"
         state = self._session.get(self._key, {})
@@ -178,7 +177,7 @@ class _Csrf(CsrfViewMiddleware):
 
     def _reject(self, request: HttpRequest, reason: str) -> None:
         super()._reject(request, reason)  # type: ignore[misc]  # the stubs lack it; it also logs
-        request.cognito_reset_expired = True  # type: ignore[attr-defined]
+        request.cognito_reset_expired = True  # type: ignore[attr-defined]  # a note of our own
 
 
 class PageView(View):
@@ -202,7 +201,8 @@ class PageView(View):
     )
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
-            self.flow = Flow(request, resolve_pool(request, kwargs.get("pool")))
+            self.pool = resolve_pool(request, kwargs.get("pool"))
+            self.flow = Flow(request, self.pool)
             if getattr(request, "cognito_reset_expired", False):
                 return self.expired()
             return super().dispatch(request, *args, **kwargs)
@@ -250,6 +250,9 @@ class StepView(RedirectURLMixin, PageView):
     fields: ClassVar[Sequence[str]]
     stop_template_name: ClassVar[str] = "cognito_reset/stop.html"
 
+    def step(self) -> Step:
+        return self.step_class(self.request, pool=self.pool, face="pages")
+
     def url(self, name: str) -> str:
         url, following = super().url(name), self.get_redirect_url()
         return f"{url}?{urlencode({'next': following})}" if following and name != "done" else url
@@ -258,8 +261,8 @@ class StepView(RedirectURLMixin, PageView):
         return self.render_form({"username": self.flow.username})
 
     @sensitive_variables()
-    def post(self, request: HttpRequest, pool: str | None = None, **kwargs: Any) -> HttpResponse:
-        step = self.step_class(request, pool=pool, face="pages")
+    def post(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        step = self.step()
         serializer = step.serializer_class()
         data = {name: request.POST.get(name, "") for name in self.fields}
         try:
@@ -331,7 +334,7 @@ class StepView(RedirectURLMixin, PageView):
 
     @sensitive_variables()
     def page_fields(self, data: dict[str, str], found: Sequence[Problem] = ()) -> list[PageField]:
-        step = self.step_class(self.request, pool=self.kwargs.get("pool"), face="pages")
+        serializer = self.step().serializer()
         return [
             PageField(
                 name=name,
@@ -342,9 +345,9 @@ class StepView(RedirectURLMixin, PageView):
                 autocomplete=field.style["autocomplete"],
                 inputmode=field.style.get("inputmode", ""),
                 errors=[problem.detail for problem in found if problem.attr == name],
-                policy=get_policy(self.flow.pool) if name == "password" else None,
+                policy=serializer.context["policy"] if name == "password" else None,
             )
-            for name, field in step.serializer().fields.items()
+            for name, field in serializer.fields.items()
             if name in self.fields
         ]
 

@@ -523,7 +523,7 @@ def _sent(client: Any, operation: str, arguments: dict[str, Any]) -> Any:
             answer = call(**arguments)
         except (ConnectTimeoutError, EndpointConnectionError):
             answer = call(**arguments)  # nothing was sent, so once more
-    except Exception as error:
+    except Exception as error:  # whatever boto3 raises has an answer
         return translate(operation, error)
     if _is_proof(operation, answer):
         return answer

@@ -212,7 +212,7 @@ class RequestCode(Step):
             raise
         except DjangoValidationError as error:
             raise ValidationError(get_error_detail(error)) from None
-        except Exception as error:
+        except Exception as error:  # a bug of the site's, or what its hook asks is down
             logger.critical("cognito_reset.pre_send_hook_failed error=%s", type(error).__name__)
             raise Misconfigured from None
         super()._check_in()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from cognito_reset.testing.delivery import send
+from cognito_reset.testing.delivery import send, send_code
 from cognito_reset.testing.errors import (
     NOT_IN_CLIENT,
     OLD_CODE,
@@ -16,7 +16,7 @@ from cognito_reset.testing.errors import (
 from cognito_reset.testing.messages import MEDIUMS, simulated_details
 from cognito_reset.testing.pools import Pool
 from cognito_reset.testing.state import State
-from cognito_reset.testing.users import Code, User
+from cognito_reset.testing.users import User
 
 Request = dict[str, Any]
 
@@ -236,17 +236,7 @@ def _send_sign_up_code(
     attribute = _sign_up_attribute(pool, user)
     if attribute is None:
         return {}
-    code = Code(state.new_code(), state.now())
-    details = send(
-        state,
-        pool,
-        user,
-        kind,
-        attribute,
-        code.value,
-        client_id=client_id,
-        metadata=request.get("ClientMetadata"),
-    )
+    code, details = send_code(state, pool, user, kind, attribute, request, client_id=client_id)
     user.sign_up_codes = [code]
     return {"CodeDeliveryDetails": details}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from cognito_reset.testing.messages import (
     MEDIUMS,
     PLACEHOLDER,
@@ -12,7 +14,7 @@ from cognito_reset.testing.messages import (
 )
 from cognito_reset.testing.pools import Pool
 from cognito_reset.testing.state import State
-from cognito_reset.testing.users import User
+from cognito_reset.testing.users import Code, User
 
 # No document names the source of AdminResetUserPassword: only ClientMetadata tells it apart.
 _SOURCES = {
@@ -22,6 +24,25 @@ _SOURCES = {
     "resend_code": "CustomMessage_ResendCode",
     "invitation": "CustomMessage_AdminCreateUser",
 }
+
+
+def send_code(
+    state: State,
+    pool: Pool,
+    user: User,
+    kind: str,
+    attribute: str,
+    request: dict[str, Any],
+    *,
+    client_id: str | None = None,
+) -> tuple[Code, dict[str, str]]:
+    """Send a new code, for the caller to keep, and answer its CodeDeliveryDetails too."""
+    code = Code(state.new_code(), state.now())
+    metadata = request.get("ClientMetadata")
+    details = send(
+        state, pool, user, kind, attribute, code.value, client_id=client_id, metadata=metadata
+    )
+    return code, details
 
 
 def send(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from cognito_reset.testing.delivery import send
+from cognito_reset.testing.delivery import send_code
 from cognito_reset.testing.errors import (
     ADMIN_ONLY,
     DISABLED,
@@ -20,7 +20,7 @@ from cognito_reset.testing.errors import (
 from cognito_reset.testing.messages import simulated_details
 from cognito_reset.testing.pools import Client, Pool
 from cognito_reset.testing.state import State
-from cognito_reset.testing.users import Code, User
+from cognito_reset.testing.users import User
 
 Request = dict[str, Any]
 
@@ -153,17 +153,7 @@ def _send_code(
     *,
     client_id: str | None = None,
 ) -> dict[str, str]:
-    code = Code(state.new_code(), state.now())
-    details = send(
-        state,
-        pool,
-        user,
-        kind,
-        attribute,
-        code.value,
-        client_id=client_id,
-        metadata=request.get("ClientMetadata"),
-    )
+    code, details = send_code(state, pool, user, kind, attribute, request, client_id=client_id)
     if state.options.new_code_ends_old:
         user.reset_codes.clear()
     user.reset_codes.append(code)

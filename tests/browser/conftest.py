@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import tarfile
+from contextlib import contextmanager
 
 import pytest
 from django.conf import settings as django_settings
@@ -67,25 +68,34 @@ def axe(pytestconfig, tmp_path_factory):
     return source.read_text()
 
 
-@pytest.fixture
-def open_page(chromium, live_server):
-    """Open windows, each of a visitor of its own. None of them may see a refusal or an exception."""
+@contextmanager
+def windows(chromium, base_url, is_complaint):
+    """Open windows, each of a visitor of its own, and hear what their consoles complain of."""
     contexts, complaints = [], []
 
     def listen(message):
-        if "Content Security Policy" in message.text:
+        if is_complaint(message):
             complaints.append(message.text)
 
-    def open_page(**options):
-        context = chromium.new_context(base_url=live_server.url, **options)
+    def open_window(**options):
+        context = chromium.new_context(base_url=base_url, **options)
         contexts.append(context)
         context.set_default_timeout(10_000)
-        page = context.new_page()
-        page.on("console", listen)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        return page
+        window = context.new_page()
+        window.on("console", listen)
+        window.on("pageerror", lambda error: complaints.append(str(error)))
+        return window
 
-    yield open_page
+    yield open_window, complaints
     for context in contexts:
         context.close()
+
+
+@pytest.fixture
+def open_page(chromium, live_server):
+    """Open windows. None of them may see a refusal or an exception."""
+    with windows(
+        chromium, live_server.url, lambda message: "Content Security Policy" in message.text
+    ) as (open_page, complaints):
+        yield open_page
     assert complaints == []

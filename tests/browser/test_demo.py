@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.browser.conftest import windows
 from tests.demo import NEW_PASSWORD, PASSWORD, Demo, Visitor
 
 pytest.importorskip("environ", reason="django-environ isn't installed")
@@ -27,25 +28,9 @@ def site(tmp_path_factory):
 
 @pytest.fixture
 def open_window(chromium, site):
-    """Open windows of visitors of their own, in which nothing may go wrong unseen."""
-    contexts, complaints = [], []
-
-    def listen(message):
-        if message.type == "error":
-            complaints.append(message.text)
-
-    def open_window(**options):
-        context = chromium.new_context(base_url=site, **options)
-        contexts.append(context)
-        context.set_default_timeout(10_000)
-        window = context.new_page()
-        window.on("console", listen)
-        window.on("pageerror", lambda error: complaints.append(str(error)))
-        return window
-
-    yield open_window
-    for context in contexts:
-        context.close()
+    """Open windows, in which nothing may go wrong unseen."""
+    with windows(chromium, site, lambda message: message.type == "error") as (opened, complaints):
+        yield opened
     # An answer of 400 is an error to Chromium, not to the test.
     assert [text for text in complaints if not text.startswith("Failed to load resource")] == []
 

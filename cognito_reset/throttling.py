@@ -4,9 +4,7 @@ Limits on both steps of a reset: per identifier, per client network and for the 
 A limit of N in W seconds is **N slots**. An attempt takes one slot of every limit that it comes
 under, each for W seconds; where one has none left it gives back what it took, and is refused. So a
 limit is an exact sliding window whatever runs at the same time, a refused attempt leaves no trace,
-and the time to wait is that until the first slot's end. Who gets a slot the store decides: by
-``add`` in a cache; in the database by an UPDATE of a row whose time is over, or an INSERT that the
-unique constraint lets through once.
+and the time to wait is that until the first slot's end. Who gets a slot the store decides.
 
 Counted before the call, by identifier, never by session, alike for users that don't exist, and apart
 for the two steps: nobody can use up the tries for a code by asking for more codes. Identifiers and
@@ -23,27 +21,16 @@ import random
 import re
 import time
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass
-from threading import Lock
-from typing import Final, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Final
 
-from django.core.cache import caches
-from django.db import Error as DatabaseError
-from django.db import IntegrityError, InterfaceError, OperationalError, connections, router
-from django.db.models import Q
-from django.db.transaction import atomic
-from django.utils.crypto import salted_hmac
 from django.views.decorators.debug import sensitive_variables
 
 from cognito_reset.conf import conf
 from cognito_reset.exceptions import CognitoResetMisconfigured, Throttled, Unavailable
-from cognito_reset.models import ThrottleSlot
+from cognito_reset.slots import Bucket, Held, Rate, Store, digest, with_store
 
 logger = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 STAFF: Final = "staff"
 UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -51,41 +38,8 @@ READ_WHOLE: Final = 64  # of a limit with more slots, a sample is looked at firs
 SAMPLE: Final = 16
 CROWDED: Final = 10  # of the sample: time to count the site's slots, for the alarm at half
 ROUNDS: Final = 10  # of looking and taking
-TRIES: Final = 5  # of a statement that lost a deadlock or SQLite's lock
-# How far another machine's clock may be ahead. A slot that ends later was taken before ours was set
-# back, and counts as free.
-CLOCK_SKEW_MS: Final = 60_000
-LOG_INTERVAL_SECONDS: Final = 60
-PURGE_SHARE = 1 / 16  # of the new rows delete up to PURGE_BATCH old ones
-PURGE_BATCH: Final = 500
-PURGE_AFTER_MS: Final = 3_600_000  # a row in steady use stays
 
-
-@dataclass(frozen=True)
-class Rate:
-    limit: int
-    seconds: int
-
-
-@dataclass(frozen=True)
-class Bucket:
-    """The slots of one rate, for one identifier, network or site."""
-
-    step: str
-    pool: str
-    level: str
-    rate: Rate
-    digest: str
-
-    @property
-    def key(self) -> str:
-        return f"cognito_reset:{self.step}:{self.level}:{self.rate.seconds}:{self.digest}"
-
-    def end(self, now: int) -> int:
-        return now + self.rate.seconds * 1000
-
-
-Held = dict[Bucket, dict[int, int]]  # the taken slots' ends by number, in milliseconds
+Taken = list[tuple[Bucket, int, int]]  # slots by number, and when they were taken, in milliseconds
 
 
 class Contended(Exception):
@@ -110,20 +64,26 @@ def identifier_key(pool: str, identifier: str) -> str:
     ways to write it that Cognito may take for the same.
     """
     folded = unicodedata.normalize("NFKC", identifier).casefold()
-    return _digest("identifier", pool, unicodedata.normalize("NFKC", folded).strip())
+    return digest("identifier", pool, unicodedata.normalize("NFKC", folded).strip())
 
 
 @sensitive_variables("identifier")
-def check_in(step: str, *, pool: str, identifier: str, network: str | None) -> None:
+def check_in(step: str, *, pool: str, identifier: str, network: str | None) -> Taken:
     """
     Count one attempt at "request" or "confirm", or raise ``Throttled``. Where the store fails nobody
     gets through (``Unavailable``); with LIMITS_FAIL_OPEN everybody does. ``network=None`` counts by
-    the other two levels only.
+    the other two levels only. What it gives is for ``give_back()``.
     """
-    digests = {"identifier": identifier_key(pool, identifier), "site": _digest("site", pool)}
+    digests = {"identifier": identifier_key(pool, identifier), "site": digest("site", pool)}
     if network is not None:
-        digests["network"] = _digest("network", pool, network)
-    _count(_buckets(step, pool, digests))
+        digests["network"] = digest("network", pool, network)
+    return _count(_buckets(step, pool, digests))
+
+
+def give_back(taken: Taken) -> None:
+    """Count an attempt for none, because it came to no call. Where the store fails it stays counted."""
+    if taken:
+        with_store(lambda store: [store.give_back(*slot) for slot in taken])
 
 
 @sensitive_variables("identifier")
@@ -146,7 +106,7 @@ def clear(*identifier_keys: str) -> None:
         for key in identifier_keys
         for bucket in _buckets(step, "", {"identifier": key})
     ]
-    if buckets and isinstance(_with_store(lambda store: store.clear(buckets)), Exception):
+    if buckets and isinstance(with_store(lambda store: store.clear(buckets)), Exception):
         raise Unavailable
 
 
@@ -155,20 +115,10 @@ def is_first_refusal(error: Throttled) -> bool:
     Note a refusal, and say whether it is the first by any of its limits in their windows: that one
     is worth a row in the audit. Where the store fails, none is.
     """
-    firsts = _with_store(
+    firsts = with_store(
         lambda store: [_is_first(store, bucket, "refused") for bucket in error.refused_by]
     )
     return not isinstance(firsts, Exception) and any(firsts)
-
-
-def purge_expired() -> int:
-    """Delete a batch of rows that are long over, and say how many they were."""
-    return _DatabaseStore().purge()
-
-
-def _digest(level: str, *parts: str) -> str:
-    message = "\0".join(parts).encode(errors="surrogatepass")
-    return salted_hmac(f"cognito_reset.{level}", message, algorithm="sha256").hexdigest()
 
 
 def _buckets(step: str, pool: str, digests: Mapping[str, str]) -> list[Bucket]:
@@ -185,15 +135,16 @@ def _buckets(step: str, pool: str, digests: Mapping[str, str]) -> list[Bucket]:
     ]
 
 
-def _count(buckets: list[Bucket]) -> None:
+def _count(buckets: list[Bucket]) -> Taken:
     if not buckets:
-        return
-    refused = _with_store(lambda store: _take(store, buckets))
-    if isinstance(refused, Exception):
+        return []
+    found = with_store(lambda store: _take(store, buckets))
+    if isinstance(found, Exception):
         # What only looks like a failing store may be somebody's doing: that opens no door.
-        if conf.limits_fail_open and not isinstance(refused, Contended):
-            return
+        if conf.limits_fail_open and not isinstance(found, Contended):
+            return []
         raise Unavailable
+    taken, refused = found
     if refused:
         cool_down = all(
             (bucket.step, bucket.level, bucket.rate.limit) == ("request", "identifier", 1)
@@ -201,10 +152,11 @@ def _count(buckets: list[Bucket]) -> None:
         )
         wait = max(refused.values())
         raise Throttled(retry_after=wait, cool_down=cool_down, refused_by=tuple(refused))
+    return taken
 
 
-def _take(store: _CacheStore | _DatabaseStore, buckets: list[Bucket]) -> dict[Bucket, int]:
-    """Take a slot of each, and give nothing; or take none, and give the seconds to wait by bucket."""
+def _take(store: Store, buckets: list[Bucket]) -> tuple[Taken, dict[Bucket, int]]:
+    """Take a slot of each; or take none, and give the seconds to wait by bucket."""
     for _ in range(ROUNDS):
         now = int(time.time() * 1000)
         held, free = _look(store, buckets, now)
@@ -213,23 +165,21 @@ def _take(store: _CacheStore | _DatabaseStore, buckets: list[Bucket]) -> dict[Bu
                 _watch(store, bucket, len(held[bucket]), now)
         refused = {b: _wait(b, held[b], now) for b in buckets if not free[b]}
         if refused:
-            return refused
-        taken: list[tuple[Bucket, int]] = []
+            return [], refused
+        taken: Taken = []
         for bucket in buckets:
             number = next((n for n in free[bucket] if store.take(bucket, n, now)), None)
             if number is None:
                 break
-            taken.append((bucket, number))
+            taken.append((bucket, number, now))
         else:
-            return {}
-        for bucket, number in taken:
-            store.give_back(bucket, number, now)
+            return taken, {}
+        for slot in taken:
+            store.give_back(*slot)
     raise Contended
 
 
-def _look(
-    store: _CacheStore | _DatabaseStore, buckets: list[Bucket], now: int
-) -> tuple[Held, dict[Bucket, list[int]]]:
+def _look(store: Store, buckets: list[Bucket], now: int) -> tuple[Held, dict[Bucket, list[int]]]:
     """Give what is held and what is free of each: of a large limit in a sample, if that will do."""
     asked: dict[Bucket, Sequence[int]] = {}
     for bucket in buckets:
@@ -260,7 +210,7 @@ def _wait(bucket: Bucket, held: Mapping[int, int], now: int) -> int:
     return min(max(seconds, 1), bucket.rate.seconds)  # whatever the clock did since
 
 
-def _watch(store: _CacheStore | _DatabaseStore, site: Bucket, held: int, now: int) -> None:
+def _watch(store: Store, site: Bucket, held: int, now: int) -> None:
     """Tell the operators, once per window, that the site's limit is half used up, or wholly."""
     if held == site.rate.limit:
         event = "reached"
@@ -276,138 +226,14 @@ def _watch(store: _CacheStore | _DatabaseStore, site: Bucket, held: int, now: in
         )
 
 
-def _is_first(store: _CacheStore | _DatabaseStore, bucket: Bucket, event: str) -> bool:
+def _is_first(store: Store, bucket: Bucket, event: str) -> bool:
     """Whether ``event`` happens for the first time in the bucket's window: a limit of one."""
     rate, level = Rate(1, bucket.rate.seconds), f"{bucket.level}_{event}"
-    return not _take(store, [Bucket(bucket.step, bucket.pool, level, rate, bucket.digest)])
+    taken, _ = _take(store, [Bucket(bucket.step, bucket.pool, level, rate, bucket.digest)])
+    return bool(taken)
 
 
 # What this process knows of the site's large limits, by key: counting one takes long in a cache,
 # and while it is full anybody can have it counted.
 _full_until: dict[str, int] = {}
 _warned_until: dict[str, int] = {}
-
-
-def _with_store(work: Callable[[_CacheStore | _DatabaseStore], T]) -> T | Exception:
-    """Give what ``work`` gives, or the store's error: raised from it, ours would carry it along."""
-    try:
-        return work(_store())
-    except Exception as error:  # every cache's client has errors of its own
-        _log_failure(error)
-        return error
-
-
-def _store() -> _CacheStore | _DatabaseStore:
-    alias = conf.throttle_cache
-    return _DatabaseStore() if alias is None else _CacheStore(alias)
-
-
-class _CacheStore:
-    """A slot is a key, there for as long as the slot is taken."""
-
-    def __init__(self, alias: str) -> None:
-        self._cache = caches[alias]
-
-    def read(self, asked: Mapping[Bucket, Sequence[int]], now: int) -> Held:
-        slots = {f"{b.key}:{n}": (b, n) for b, numbers in asked.items() for n in numbers}
-        held: Held = {bucket: {} for bucket in asked}
-        for name, end in self._cache.get_many(slots).items():
-            bucket, number = slots[name]
-            held[bucket][number] = end
-        return held
-
-    def take(self, bucket: Bucket, number: int, now: int) -> bool:
-        name = f"{bucket.key}:{number}"
-        return bool(self._cache.add(name, bucket.end(now), bucket.rate.seconds))
-
-    def give_back(self, bucket: Bucket, number: int, now: int) -> None:
-        if time.time() * 1000 < bucket.end(now):  # after that it may be another's
-            self._cache.delete(f"{bucket.key}:{number}")
-
-    def clear(self, buckets: list[Bucket]) -> None:
-        self._cache.delete_many([f"{b.key}:{n}" for b in buckets for n in range(b.rate.limit)])
-
-
-class _DatabaseStore:
-    """A slot is a row, taken until the time in it is over."""
-
-    def __init__(self) -> None:
-        database = router.db_for_write(ThrottleSlot)
-        self._connection = connections[database]
-        self._rows = ThrottleSlot.objects.using(database)
-        self._over: set[tuple[str, int]] = set()
-
-    def read(self, asked: Mapping[Bucket, Sequence[int]], now: int) -> Held:
-        wanted = Q()
-        for bucket, numbers in asked.items():
-            whole = len(numbers) == bucket.rate.limit
-            few = Q(number__lt=bucket.rate.limit) if whole else Q(number__in=numbers)
-            wanted |= Q(key=bucket.key) & few
-        rows = self._rows.filter(wanted).values_list("key", "number", "expires")
-        by_key = {bucket.key: bucket for bucket in asked}
-        held: Held = {bucket: {} for bucket in asked}
-        for key, number, expires in self._run(lambda: list(rows)):
-            if now < expires <= by_key[key].end(now) + CLOCK_SKEW_MS:
-                held[by_key[key]][number] = expires
-            else:
-                self._over.add((key, number))
-        return held
-
-    def take(self, bucket: Bucket, number: int, now: int) -> bool:
-        slot = {"key": bucket.key, "number": number}
-        end = bucket.end(now)
-        if (bucket.key, number) in self._over:
-            self._over.discard((bucket.key, number))
-            over = Q(expires__lte=now) | Q(expires__gt=end + CLOCK_SKEW_MS)
-            rows = self._rows.filter(over, **slot)
-            return self._run(lambda: rows.update(expires=end)) == 1
-        try:
-            self._run(lambda: self._rows.create(**slot, expires=end))
-        except IntegrityError:
-            return False
-        if random.random() < PURGE_SHARE:  # noqa: S311  # nothing hangs on who does it
-            try:
-                self.purge()
-            except DatabaseError:  # another time
-                pass
-        return True
-
-    def give_back(self, bucket: Bucket, number: int, now: int) -> None:
-        mine = self._rows.filter(key=bucket.key, number=number, expires=bucket.end(now))
-        self._run(lambda: mine.update(expires=0))
-
-    def clear(self, buckets: list[Bucket]) -> None:
-        rows = self._rows.filter(key__in=[bucket.key for bucket in buckets])
-        self._run(lambda: rows.delete())
-
-    def purge(self) -> int:
-        over = self._rows.filter(expires__lt=int(time.time() * 1000) - PURGE_AFTER_MS)
-        ids = over.order_by("expires").values_list("pk", flat=True)[:PURGE_BATCH]
-        return self._run(lambda: over.filter(pk__in=sorted(ids)).delete()[0])
-
-    def _run(self, statement: Callable[[], T], tries: int = TRIES) -> T:
-        """Run one statement: it breaks no transaction that it is in, and outlives a deadlock."""
-        in_transaction = self._connection.in_atomic_block
-        try:
-            with atomic(self._connection.alias) if in_transaction else nullcontext():
-                return statement()
-        except (OperationalError, InterfaceError):
-            if in_transaction or tries == 1 or self._connection.connection is None:
-                raise
-        self._connection.close_if_unusable_or_obsolete()  # the server may have been restarted
-        time.sleep(random.uniform(0.005, 0.05))  # noqa: S311  # only spreads them
-        return self._run(statement, tries - 1)
-
-
-_log_lock = Lock()
-_logged_at = -float("inf")
-
-
-def _log_failure(error: Exception) -> None:
-    global _logged_at
-    with _log_lock:
-        if time.monotonic() - _logged_at < LOG_INTERVAL_SECONDS:
-            return
-        _logged_at = time.monotonic()
-    name = f"{type(error).__module__}.{type(error).__name__}"
-    logger.error("cognito_reset.limits_unavailable store=%s error=%s", conf.throttle_cache, name)

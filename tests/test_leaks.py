@@ -347,7 +347,7 @@ def test_h4_events_have_fixed_names(people, log, settings):
 
 def test_h4_failures_have_fixed_names(people, log, settings, monkeypatch):
     """H4: of what follows a reset, and of the store of the limits."""
-    monkeypatch.setattr("cognito_reset.throttling._logged_at", -float("inf"))
+    monkeypatch.setattr("cognito_reset.slots._logged_at", -float("inf"))
     with_settings(settings, SIGN_OUT_EVERYWHERE=True, LIMITS={})
     people.emulator.fail_next("AdminUserGlobalSignOut", "InternalErrorException")
     REST().confirm("alice", people.code("alice"))

@@ -25,7 +25,7 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from cognito_reset import throttling
+from cognito_reset import slots, throttling
 from cognito_reset.conf import DEFAULT_LIMITS
 from cognito_reset.exceptions import CognitoResetMisconfigured, Throttled, Unavailable
 from cognito_reset.models import ThrottleSlot
@@ -75,7 +75,7 @@ class ReplicaRouter:
 @pytest.fixture(autouse=True)
 def _defaults(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.COGNITO_RESET = {**settings.COGNITO_RESET, "LIMITS": {}}
-    monkeypatch.setattr(throttling, "_logged_at", -math.inf)
+    monkeypatch.setattr(slots, "_logged_at", -math.inf)
 
 
 @pytest.fixture
@@ -519,8 +519,8 @@ class Rival:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, act: Callable[[], Any]) -> None:
         self._acts = [act]
-        for name in ("_CacheStore", "_DatabaseStore"):
-            kind = getattr(throttling, name)
+        for name in ("CacheStore", "DatabaseStore"):
+            kind = getattr(slots, name)
             monkeypatch.setattr(kind, "read", self._wrapped(kind.read))
 
     def _wrapped(self, read: Any) -> Any:
@@ -592,23 +592,23 @@ def test_only_ones_own_slot_is_given_back(
     store: str, clock: Clock, configure: Callable[..., None]
 ) -> None:
     """Who gives back a slot after its time must not free the next holder's."""
-    bucket = throttling.Bucket("request", "default", "identifier", Rate(1, 60), "digest")
-    slots = throttling._store()
+    bucket = slots.Bucket("request", "default", "identifier", Rate(1, 60), "digest")
+    kept = slots._store()
     late = int(clock() * 1000)
     clock.advance(61)
     now = int(clock() * 1000)
-    assert slots.take(bucket, 0, now)
-    slots.give_back(bucket, 0, late)
-    assert slots.read({bucket: [0]}, now) == {bucket: {0: now + 60_000}}
-    slots.give_back(bucket, 0, now)
-    assert slots.read({bucket: [0]}, now) == {bucket: {}}
+    assert kept.take(bucket, 0, now)
+    kept.give_back(bucket, 0, late)
+    assert kept.read({bucket: [0]}, now) == {bucket: {0: now + 60_000}}
+    kept.give_back(bucket, 0, now)
+    assert kept.read({bucket: [0]}, now) == {bucket: {}}
     # Nor those that others took in the same moment: of another limit, and of this one.
-    wide = throttling.Bucket("request", "default", "network", Rate(2, 60), "digest")
+    wide = slots.Bucket("request", "default", "network", Rate(2, 60), "digest")
     for held, number in ((bucket, 0), (wide, 0), (wide, 1)):
-        assert slots.take(held, number, now)
-    slots.give_back(wide, 0, now)
+        assert kept.take(held, number, now)
+    kept.give_back(wide, 0, now)
     end = now + 60_000
-    assert slots.read({bucket: [0], wide: [0, 1]}, now) == {bucket: {0: end}, wide: {1: end}}
+    assert kept.read({bucket: [0], wide: [0, 1]}, now) == {bucket: {0: end}, wide: {1: end}}
 
 
 @pytest.mark.django_db(transaction=True)
@@ -654,7 +654,7 @@ def test_a_large_limit_is_looked_at_in_a_sample(
 
 
 def _site_digest(pool: str) -> str:
-    return throttling._digest("site", pool)
+    return slots.digest("site", pool)
 
 
 @pytest.fixture
@@ -669,8 +669,8 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
         return wrapped
 
-    for name in ("_CacheStore", "_DatabaseStore"):
-        kind = getattr(throttling, name)
+    for name in ("CacheStore", "DatabaseStore"):
+        kind = getattr(slots, name)
         monkeypatch.setattr(kind, "read", counting(kind.read))
     return looks
 
@@ -824,7 +824,7 @@ def test_b14_a_failing_store_lets_nobody_through(
     message = "cognito_reset.limits_unavailable store=limits error=builtins.ConnectionError"
     assert [record.getMessage() for record in caplog.records] == [message]
     assert caplog.records[0].exc_info is None
-    monkeypatch.setattr(throttling, "_logged_at", time.monotonic() - 61)
+    monkeypatch.setattr(slots, "_logged_at", time.monotonic() - 61)
     with pytest.raises(Unavailable):
         attempt()
     assert len(caplog.records) == 2
@@ -880,7 +880,7 @@ class Faults:
 @pytest.mark.django_db(transaction=True)
 def test_a_lost_lock_is_tried_for_again(configure: Callable[..., None]) -> None:
     """SQLite's "database is locked" and a deadlock's victim are no reason to refuse."""
-    with connection.execute_wrapper(Faults(throttling.TRIES - 1)):
+    with connection.execute_wrapper(Faults(slots.TRIES - 1)):
         assert attempt() == 0
     assert attempt() > 0
 
@@ -892,7 +892,7 @@ def test_b14_a_database_that_fails_lets_nobody_through(configure: Callable[..., 
     faults = Faults(100)
     with connection.execute_wrapper(faults), pytest.raises(Unavailable):
         attempt()
-    assert faults.seen == throttling.TRIES
+    assert faults.seen == slots.TRIES
 
 
 def test_a_failure_breaks_no_transaction_that_it_happens_in(
@@ -932,18 +932,18 @@ def make_rows(*ages: float) -> None:
 def test_rows_that_are_long_over_are_purged(use_database: None) -> None:
     """What is held, or may be used again soon, stays."""
     make_rows(86_400, 3601, 3599, 0, -60)
-    assert throttling.purge_expired() == 2
+    assert slots.purge_expired() == 2
     assert set(ThrottleSlot.objects.values_list("number", flat=True)) == {2, 3, 4}
-    assert throttling.purge_expired() == 0
+    assert slots.purge_expired() == 0
 
 
 def test_a_purge_goes_by_batches_oldest_first(
     use_database: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No statement locks a whole table of old rows."""
-    monkeypatch.setattr(throttling, "PURGE_BATCH", 2)
+    monkeypatch.setattr(slots, "PURGE_BATCH", 2)
     make_rows(4000, 6000, 5000)
-    assert throttling.purge_expired() == 2
+    assert slots.purge_expired() == 2
     assert set(ThrottleSlot.objects.values_list("number", flat=True)) == {0}
 
 
@@ -951,7 +951,7 @@ def test_new_rows_take_old_ones_with_them(
     use_database: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So identifiers that never come back don't fill the table."""
-    monkeypatch.setattr(throttling, "PURGE_SHARE", 1.1)
+    monkeypatch.setattr(slots, "PURGE_SHARE", 1.1)
     make_rows(86_400)
     assert attempt() == 0
     assert not ThrottleSlot.objects.filter(key="old").exists()
@@ -961,7 +961,7 @@ def test_a_purge_that_fails_refuses_nobody(
     use_database: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is for another time, then."""
-    monkeypatch.setattr(throttling, "PURGE_SHARE", 1.1)
+    monkeypatch.setattr(slots, "PURGE_SHARE", 1.1)
     make_rows(86_400)
     with connection.execute_wrapper(Faults(100, "DELETE")):
         assert attempt() == 0

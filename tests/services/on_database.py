@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.db import connection, connections
 
-from cognito_reset import throttling
+from cognito_reset import slots
 from cognito_reset.exceptions import Unavailable
 from cognito_reset.throttling import check_in
 
@@ -23,7 +23,7 @@ on_sqlite = pytest.mark.skipif(connection.vendor != "sqlite", reason="about SQLi
 @pytest.fixture(autouse=True)
 def _defaults(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.COGNITO_RESET = {**settings.COGNITO_RESET, "LIMITS": {}}
-    monkeypatch.setattr(throttling, "_logged_at", float("-inf"))
+    monkeypatch.setattr(slots, "_logged_at", float("-inf"))
 
 
 def attempt() -> None:

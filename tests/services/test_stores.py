@@ -155,7 +155,7 @@ def test_b14_nobody_gets_through_while_redis_is_down(
 ) -> None:
     """B14: 503, one line in the log; and when it is back its counts are there and are used."""
     # No test before this one may have had its line within the minute.
-    monkeypatch.setattr("cognito_reset.throttling._logged_at", -float("inf"))
+    monkeypatch.setattr("cognito_reset.slots._logged_at", -float("inf"))
     use_cache({**CACHES["redis"], "LOCATION": f"redis://127.0.0.1:{proxy.port}"}, "3/h")
     attempt()
     proxy.cut()

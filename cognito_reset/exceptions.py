@@ -35,12 +35,14 @@ class ResetError(Exception):
     """
     A reset that wasn't done, or wasn't proved done.
 
-    ``code`` is stable and documented, ``field`` the serializer's field that it is about, ``message``
-    the words for a person, ``status`` the HTTP status of the public faces, ``outcome`` what signals
-    and the audit say. ``retry_after`` is in seconds.
+    ``code`` is stable and documented, ``name`` what Cognito calls it, ``field`` the serializer's
+    field that it is about, ``message`` the words for a person, ``status`` the HTTP status of the
+    pages and of REST, ``outcome`` what signals and the audit say. ``retry_after`` is in seconds.
+    ``sent``: Cognito may have got the call.
     """
 
     code: ClassVar[str]
+    name: ClassVar[str] = "InternalErrorException"
     field: ClassVar[str | None] = None
     message: ClassVar[_StrPromise]
     status: ClassVar[int] = 400
@@ -49,11 +51,17 @@ class ResetError(Exception):
     wait: ClassVar[int | None] = None
 
     def __init__(
-        self, *, aws_code: str = "", request_id: str = "", retry_after: int | None = None
+        self,
+        *,
+        aws_code: str = "",
+        request_id: str = "",
+        retry_after: int | None = None,
+        sent: bool = False,
     ) -> None:
         super().__init__()
         self.aws_code = aws_code
         self.request_id = request_id
+        self.sent = sent
         self.retry_after = self.wait if retry_after is None else retry_after
 
     def __str__(self) -> str:
@@ -163,6 +171,7 @@ class CodeInvalid(ResetError):
     """One error for all that depends on the account at the confirm step."""
 
     code = "code_invalid"
+    name = "CodeMismatchException"
     field = "confirmation_code"
     message = _(
         "The code is not correct or has expired, or there were too many tries. "
@@ -172,18 +181,21 @@ class CodeInvalid(ResetError):
 
 class PasswordInvalid(ResetError):
     code = "password_invalid"
+    name = "InvalidPasswordException"
     field = "password"
     message = _("Choose a longer or more varied password. This one does not meet the rules.")
 
 
 class PasswordReused(ResetError):
     code = "password_reused"
+    name = "PasswordHistoryPolicyViolationException"
     field = "password"
     message = _("Choose a password you have not used before.")
 
 
 class PasswordCompromised(ResetError):
     code = "password_compromised"
+    name = "InvalidPasswordException"
     field = "password"
     message = _("Choose a password that is harder to guess. This one is known to attackers.")
 
@@ -195,6 +207,7 @@ class Throttled(ResetError):
     """
 
     code = "throttled"
+    name = "LimitExceededException"
     status = 429
     outcome = "throttled"
     message = _("Too many attempts. Wait, then try again.")
@@ -221,6 +234,7 @@ class Unavailable(ResetError):
 class Busy(Unavailable):
     """Every thread that may call Cognito is taken, or Cognito asks everybody to slow down."""
 
+    name = "TooManyRequestsException"
     level = logging.WARNING
     wait = SHORT_WAIT_SECONDS
 
@@ -412,7 +426,7 @@ def translate(operation: str, error: Exception) -> ResetError:
 
 def unproven(operation: str, *, aws_code: str = "", request_id: str = "") -> ResetError:
     """Give the error for a call that was sent and that nothing proves done."""
-    return TABLE[operation, UNPROVEN, ""](aws_code=aws_code, request_id=request_id)
+    return TABLE[operation, UNPROVEN, ""](aws_code=aws_code, request_id=request_id, sent=True)
 
 
 def request_id_of(metadata: dict[str, Any]) -> str:
@@ -429,7 +443,8 @@ def _from_answer(operation: str, response: Any) -> ResetError:
     status = metadata.get("HTTPStatusCode", 0)
     row = _row(operation, code, text, status)
     known = (operation, code, "") in TABLE or re.fullmatch(r"[A-Za-z0-9]{1,64}", code)
-    return row(aws_code=code if known else "unknown", request_id=request_id_of(metadata))
+    aws_code = code if known else "unknown"
+    return row(aws_code=aws_code, request_id=request_id_of(metadata), sent=True)
 
 
 def _row(operation: str, code: str, text: str, status: int) -> type[ResetError]:

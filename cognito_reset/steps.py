@@ -7,6 +7,7 @@ A step raises DRF's ``ValidationError`` or a ``ResetError``. The faces say both 
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import os
@@ -32,12 +33,15 @@ from cognito_reset.exceptions import (
     AccountRefused,
     Busy,
     CognitoResetMisconfigured,
+    MaybeSent,
     Misconfigured,
+    OutcomeUnknown,
     ResetError,
     Throttled,
 )
 from cognito_reset.models import ResetEvent
 from cognito_reset.policy import get_policy
+from cognito_reset.replays import Replay
 from cognito_reset.serializers import ConfirmResetSerializer, RequestCodeSerializer
 from cognito_reset.service import Delivery, get_service
 from cognito_reset.signals import (
@@ -59,6 +63,12 @@ Outcome = ResetEvent.Outcome
 def resolve_pool(request: HttpRequest, pool: str | None) -> str:
     """Give the pool's alias: the one that the URL names, else the site's resolver's."""
     return pool or conf.resolve_pool(request)
+
+
+def misconfigured(error: CognitoResetMisconfigured) -> Misconfigured:
+    """Tell the operators what can't be used, and give what callers may know of it."""
+    logger.critical("cognito_reset.misconfigured: %s", error)
+    return Misconfigured()
 
 
 @dataclass(frozen=True)
@@ -102,16 +112,23 @@ os.register_at_fork(after_in_child=_under_way.clear)
 
 
 class Step:
-    """One step for one request. ``run()`` is all that a face calls."""
+    """
+    One step for one request. ``run()`` is all that a face calls. ``invocation_id`` is the same for
+    all attempts of a client that repeats by itself.
+    """
 
     serializer_class: ClassVar[type[RequestCodeSerializer]]
     name: ClassVar[str]
     failed_signal: ClassVar[Signal]
+    unknown: ClassVar[type[ResetError]]
 
-    def __init__(self, request: HttpRequest, *, pool: str | None, face: str) -> None:
+    def __init__(
+        self, request: HttpRequest, *, pool: str | None, face: str, invocation_id: str = ""
+    ) -> None:
         self.request = request
         self.face = face
         self._pool = pool
+        self._invocation_id = invocation_id
         self.username = ""
 
     @cached_property
@@ -128,28 +145,76 @@ class Step:
             serializer.is_valid(raise_exception=True)
             values = serializer.validated_data
             self.username = values["username"]
-            self._check_in()
-            return self.perform(values)
+            parts = self._replay_parts(values)
+            return self._once(parts, values) if parts else self._attempt(values)
         except CognitoResetMisconfigured as error:
-            logger.critical("cognito_reset.misconfigured: %s", error)
+            failure = misconfigured(error)
         finally:
             _under_way.discard(self)
-        raise Misconfigured
+        raise failure
 
     def perform(self, values: Mapping[str, Any]) -> Any:
         raise NotImplementedError
 
+    def done(self) -> Any:
+        """Give what ``perform()`` gave when the request came for the first time."""
+        raise NotImplementedError
+
+    def _replay_parts(self, values: Mapping[str, Any]) -> tuple[str, ...]:
+        """Give what tells the request from others, or nothing, where each one counts."""
+        raise NotImplementedError
+
+    @sensitive_variables()
+    def _once(self, parts: tuple[str, ...], values: Mapping[str, Any]) -> Any:
+        """Carry the request out, or give a repeat the answer that the first one had."""
+        replay = Replay(self.name, self.pool, *parts, unknown=self.unknown)
+        self._take_place()
+        answer = replay.begin()
+        _under_way.discard(self)
+        if answer is not None:
+            logger.info("cognito_reset.replayed step=%s", self.name)
+            if answer.error is None:
+                return self.done()
+            raise answer.error(sent=True)
+        outcome: type[ResetError] | None = self.unknown  # of whatever isn't caught here
+        try:
+            result = self._attempt(values)
+            outcome = None
+        except ResetError as error:
+            outcome = type(error)
+            raise
+        except (APIException, CognitoResetMisconfigured):
+            outcome = Misconfigured
+            raise
+        finally:
+            replay.end(outcome)
+        return result
+
+    @sensitive_variables()
+    def _attempt(self, values: Mapping[str, Any]) -> Any:
+        taken = self._check_in()
+        try:
+            return self.perform(values)
+        except ResetError as error:
+            if not error.sent:
+                throttling.give_back(taken)
+            raise
+
     def _context(self) -> dict[str, Any]:
         return {"request": self.request, "pool": conf.pool(self.pool)}
 
-    def _check_in(self) -> None:
-        """Take a place, and then what the limits give. ``run()`` gives the place back."""
+    def _take_place(self) -> None:
+        """``run()`` gives it back."""
         _under_way.add(self)
         if len(_under_way) > conf.max_concurrent_calls:
             logger.warning("cognito_reset.busy: others hold all that may be held")
             raise Busy
+
+    def _check_in(self) -> throttling.Taken:
+        """Take a place, and then what the limits give."""
+        self._take_place()
         try:
-            throttling.check_in(
+            return throttling.check_in(
                 self.name,
                 pool=self.pool,
                 identifier=self.username,
@@ -201,8 +266,16 @@ class RequestCode(Step):
     serializer_class = RequestCodeSerializer
     name = "request"
     failed_signal = password_reset_requested
+    unknown = MaybeSent
 
-    def _check_in(self) -> None:
+    @sensitive_variables()
+    def _replay_parts(self, values: Mapping[str, Any]) -> tuple[str, ...]:
+        # Without an id nothing tells a repeat from the wish for another code.
+        if not self._invocation_id:
+            return ()
+        return self._invocation_id, json.dumps(values, sort_keys=True)
+
+    def _check_in(self) -> throttling.Taken:
         """Ask the site's hook first: whom it refuses spends nothing of anybody's."""
         hook = conf.pre_send_hook
         try:
@@ -215,7 +288,7 @@ class RequestCode(Step):
         except Exception as error:  # a bug of the site's, or what its hook asks is down
             logger.critical("cognito_reset.pre_send_hook_failed error=%s", type(error).__name__)
             raise Misconfigured from None
-        super()._check_in()
+        return super()._check_in()
 
     @sensitive_variables()
     def perform(self, values: Mapping[str, Any]) -> CodeRequested:
@@ -242,6 +315,9 @@ class RequestCode(Step):
         if failure is not None and not isinstance(failure, AccountRefused):
             raise failure
         return CodeRequested(username=self.username, delivery=self._shown(delivery))
+
+    def done(self) -> CodeRequested:
+        return CodeRequested(username=self.username, delivery=self._shown(None))
 
     def _shown(self, delivery: Delivery | None) -> Delivery | None:
         if not conf.show_destination:
@@ -289,6 +365,7 @@ class ConfirmReset(Step):
     serializer_class = ConfirmResetSerializer
     name = "confirm"
     failed_signal = password_reset_failed
+    unknown = OutcomeUnknown
 
     def _context(self) -> dict[str, Any]:
         return {**super()._context(), "policy": get_policy(self.pool)}
@@ -312,17 +389,31 @@ class ConfirmReset(Step):
             raise
         self._send(password_reset_confirmed, Outcome.CONFIRMED, None, aws_request_id=request_id)
 
+    def done(self) -> None:
+        return None
+
+    @sensitive_variables()
+    def _replay_parts(self, values: Mapping[str, Any]) -> tuple[str, ...]:
+        return values["username"], values["confirmation_code"], values["password"]
+
+
+def typed_delivery(username: str) -> Delivery | None:
+    """Mask what was typed as Cognito masks destinations, where it has the form of one."""
+    name, at, domain = username.partition("@")
+    if at and name and domain:
+        return Delivery(f"{name[0]}***@{domain[0]}***", "EMAIL", "email", "")
+    if username.startswith("+") and username[1:].isdigit():
+        return Delivery(f"+*******{username[-4:]}", "SMS", "phone_number", "")
+    return None
+
 
 def simulated_delivery(pool: str, username: str) -> Delivery:
     """
     Make a delivery up, from nothing but what was typed, and always the same one: in the form that
     Cognito gives to the destinations of users that there are.
     """
-    name, at, domain = username.partition("@")
-    if at and name and domain:
-        return Delivery(f"{name[0]}***@{domain[0]}***", "EMAIL", "email", "")
-    if username.startswith("+") and username[1:].isdigit():
-        return Delivery(f"+*******{username[-4:]}", "SMS", "phone_number", "")
+    if delivery := typed_delivery(username):
+        return delivery
     message = f"{pool}:{username}"
     digest = salted_hmac("cognito_reset.delivery", message, algorithm="sha256").digest()
     first, second = (chr(ord("a") + byte % 26) for byte in digest[:2])

@@ -9,7 +9,6 @@ drf-standardized-errors.
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable, Mapping
 from typing import IO, Any, ClassVar
 
@@ -29,7 +28,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView, exception_handler
 
-from cognito_reset.exceptions import CognitoResetMisconfigured, Misconfigured, ResetError
+from cognito_reset.exceptions import CognitoResetMisconfigured, ResetError
 from cognito_reset.policy import get_policy
 from cognito_reset.steps import (
     BODY_LIMIT,
@@ -38,11 +37,10 @@ from cognito_reset.steps import (
     ConfirmReset,
     RequestCode,
     Step,
+    misconfigured,
     problems,
     resolve_pool,
 )
-
-logger = logging.getLogger(__name__)
 
 
 class TooLarge(exceptions.APIException):
@@ -88,6 +86,7 @@ class PublicAPIView(APIView):
     parser_classes = (StrictJSONParser,)
     renderer_classes = (JSONRenderer,)
     content_negotiation_class = JSONNegotiation
+    versioning_class = None  # a site's own knows nothing of these addresses
 
     @method_decorator([never_cache, xframe_options_deny, transaction.non_atomic_requests])
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -153,8 +152,8 @@ class PolicyAPIView(PublicAPIView):
                 {"rules": rules, "hints": policy.hints, "passwordrules": policy.passwordrules}
             )
         except CognitoResetMisconfigured as error:
-            logger.critical("cognito_reset.misconfigured: %s", error)
-        raise _api_exception(Misconfigured())
+            failure = misconfigured(error)
+        raise _api_exception(failure)
 
 
 def _api_exception(error: ResetError) -> exceptions.APIException:

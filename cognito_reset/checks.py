@@ -341,6 +341,11 @@ POOL_RULES: Final = {
         lambda value: value in (None, *REGIONS),
         'Set it to a country, such as "DE", and install django-cognito-reset[phone].',
     ),
+    "PUBLISHED_CLIENT_ID": Rule(
+        "E026",
+        _or_none(_matches(_CLIENT_ID)),
+        "Set it to a name of letters and digits; leave it out for the app client's id.",
+    ),
 }
 _TRUE_OR_FALSE: Final = Rule(
     "E013", lambda value: isinstance(value, bool), "Set it to True or False."

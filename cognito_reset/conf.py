@@ -32,6 +32,7 @@ POOL_OPTIONAL: Final = (
     "PASSWORD_POLICY",
     "SIGN_IN_WITH",
     "PHONE_REGION",
+    "PUBLISHED_CLIENT_ID",
 )
 SIGN_IN_NAMES: Final = ("username", "email", "phone_number")
 
@@ -84,6 +85,7 @@ class PoolSettings:
     password_policy: Mapping[str, Any] | Literal["pool"] | None
     sign_in_with: tuple[str, ...]  # in the order of SIGN_IN_NAMES
     phone_region: str | None
+    published_client_id: str  # what callers of Cognito's own protocol send for the app client's id
 
 
 class Conf:
@@ -293,6 +295,7 @@ def _pool_settings(alias: str, values: Any) -> PoolSettings:
         password_policy=policy,
         sign_in_with=tuple(name for name in SIGN_IN_NAMES if name in sign_in_with),
         phone_region=optional["PHONE_REGION"],
+        published_client_id=optional["PUBLISHED_CLIENT_ID"] or values["CLIENT_ID"],
     )
 
 

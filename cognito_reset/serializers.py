@@ -195,6 +195,25 @@ class UserContextDataSerializer(serializers.Serializer[Any]):
     encoded_data = StrictCharField(limit=131072, required=False, allow_null=True, allow_blank=True)
 
 
+class SecretHashField(StrictCharField):
+    def clean(self, data: str) -> str:
+        if not re.fullmatch(r"[\w+=/]*", data):
+            self.fail("characters")
+        return data
+
+
+class AWSContextDataSerializer(serializers.Serializer[Any]):
+    ip_address = StrictCharField(limit=131072, required=False, allow_blank=True)
+
+
+class AWSCallerSerializer(serializers.Serializer[Any]):
+    """What only Cognito's own protocol has of a caller. It is looked at, and not passed on."""
+
+    client_id = StrictCharField(limit=128)
+    secret_hash = SecretHashField(limit=128, required=False)
+    user_context_data = AWSContextDataSerializer(required=False)
+
+
 class RequestCodeSerializer(serializers.Serializer[Any]):
     """What ForgotPassword takes of a caller."""
 

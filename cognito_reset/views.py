@@ -11,7 +11,6 @@ depends on it: the confirm page opens without one and asks for the username.
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -45,7 +44,6 @@ from cognito_reset.conf import conf
 from cognito_reset.exceptions import (
     CognitoResetMisconfigured,
     MaybeSent,
-    Misconfigured,
     OutcomeUnknown,
     ResetError,
     Throttled,
@@ -59,11 +57,10 @@ from cognito_reset.steps import (
     Problem,
     RequestCode,
     Step,
+    misconfigured,
     problems,
     resolve_pool,
 )
-
-logger = logging.getLogger(__name__)
 
 FLOW_SECONDS: Final = 3600  # as long as Cognito's code lives
 
@@ -207,10 +204,10 @@ class PageView(View):
                 return self.expired()
             return super().dispatch(request, *args, **kwargs)
         except CognitoResetMisconfigured as error:
-            logger.critical("cognito_reset.misconfigured: %s", error)
+            failure = misconfigured(error)
         # Reads no setting, for one of them is the fault.
-        response = HttpResponse(Misconfigured.message, status=503, content_type="text/plain")
-        response.headers["Retry-After"] = str(Misconfigured.wait)
+        response = HttpResponse(failure.message, status=503, content_type="text/plain")
+        response.headers["Retry-After"] = str(failure.retry_after)
         return response
 
     def expired(self) -> HttpResponseBase:

@@ -11,5 +11,11 @@ urlpatterns = [
         {"pool": "brand"},
     ),
     path("api/password-reset/", include("cognito_reset.api_urls")),
+    path("cognito", include("cognito_reset.aws_json_urls")),
+    path(
+        "brand/cognito",
+        include("cognito_reset.aws_json_urls", namespace="brand_aws_json"),
+        {"pool": "brand"},
+    ),
     path("admin/", admin.site.urls),
 ]

@@ -77,10 +77,8 @@ LANGUAGE_CODE = "en"
 LANGUAGES = [pair for pair in DJANGO_LANGUAGES if pair[0] in custom_message.TEXTS]
 TIME_ZONE = "UTC"
 
-_POOL = {
-    key: env(f"COGNITO_{key}", default="")
-    for key in ("REGION", "USER_POOL_ID", "CLIENT_ID", "CLIENT_SECRET", "ENDPOINT_URL")
-}
+POOL_KEYS = ("REGION", "USER_POOL_ID", "CLIENT_ID", "CLIENT_SECRET", "ENDPOINT_URL")
+_POOL = {key: env(f"COGNITO_{key}", default="") for key in POOL_KEYS}
 # Stands in until the emulator has a pool, so that other commands than "demo" find no fault.
 _NO_POOL = {
     "REGION": "us-east-1",
@@ -94,7 +92,10 @@ OUTBOX_URL = env("COGNITO_OUTBOX_URL", default="")
 
 COGNITO_RESET = {
     "POOLS": {
-        "default": _NO_POOL if EMULATED else {key: _POOL[key] for key in _POOL if _POOL[key]},
+        "default": {
+            **(_NO_POOL if EMULATED else {key: _POOL[key] for key in _POOL if _POOL[key]}),
+            "PUBLISHED_CLIENT_ID": "demo",
+        },
     },
     "SIGN_IN_URL": "/sign-in/",
     "CLIENT_METADATA": "example_project.pool.client_metadata",

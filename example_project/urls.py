@@ -12,6 +12,7 @@ urlpatterns = [
     path("", views.home, name="home"),
     path("password-reset/", include("cognito_reset.urls")),
     path("api/password-reset/", include("cognito_reset.api_urls")),
+    path("cognito", include("cognito_reset.aws_json_urls")),
     path("spa/", views.spa, name="spa"),
     path("inbox/", views.inbox, name="inbox"),
     path("inbox.json", views.inbox_json, name="inbox-json"),

@@ -81,7 +81,8 @@ class Command(BaseCommand):
     def start_emulator(self, stack: ExitStack) -> None:
         """Put an emulator's pool in the place of the one that the settings have for other commands."""
         emulator.isolate()
-        server, settings.COGNITO_RESET["POOLS"]["default"] = emulator.start()
+        server, made = emulator.start()
+        settings.COGNITO_RESET["POOLS"]["default"].update(made)
         stack.callback(server.close)
         settings.OUTBOX_URL = f"{server.url}/outbox"
 
@@ -104,7 +105,7 @@ class Command(BaseCommand):
 
     def print_environment(self) -> None:
         environment = {
-            **{f"COGNITO_{key}": value for key, value in pool.of_settings().items()},
+            **{f"COGNITO_{key}": pool.of_settings()[key] for key in settings.POOL_KEYS},
             "COGNITO_OUTBOX_URL": settings.OUTBOX_URL,
             **emulator.AWS_ENVIRONMENT,
         }
@@ -117,6 +118,7 @@ class Command(BaseCommand):
         pages = {
             "/password-reset/": "the pages",
             "/spa/": "a single-page app on the REST endpoints",
+            "/cognito/": "the endpoint for AWS SDKs, with the ClientId demo",
             "/inbox/": "what Cognito has sent",
             "/sign-in/": f"sign in: alice, {emulator.PASSWORD}",
             "/admin/": "send a user a reset: demo, demo",

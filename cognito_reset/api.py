@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import IO, Any, ClassVar
 
 from django.db import transaction
-from django.http import HttpResponseBase
+from django.http import HttpResponseBase, UnreadablePostError
 from django.utils.decorators import method_decorator
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
@@ -21,7 +21,7 @@ from django.views.decorators.clickjacking import xframe_options_deny
 from django.views.decorators.debug import sensitive_variables
 from rest_framework import exceptions, status
 from rest_framework.negotiation import DefaultContentNegotiation
-from rest_framework.parsers import JSONParser
+from rest_framework.parsers import BaseParser
 from rest_framework.permissions import AllowAny
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -49,8 +49,13 @@ class TooLarge(exceptions.APIException):
     default_code = "too_large"
 
 
-class StrictJSONParser(JSONParser):
-    """JSON of a bounded size and depth, in which each name stands once."""
+class StrictJSONParser(BaseParser):
+    """
+    JSON of a bounded size and depth, in which each name stands once. Not a JSONParser: for those DRF
+    reads the whole body first.
+    """
+
+    media_type = "application/json"
 
     @sensitive_variables()
     def parse(
@@ -59,12 +64,12 @@ class StrictJSONParser(JSONParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        body = stream.read(BODY_LIMIT + 1)
-        if len(body) > BODY_LIMIT:
-            raise TooLarge
         try:
+            body = stream.read(BODY_LIMIT + 1)
+            if len(body) > BODY_LIMIT:
+                raise TooLarge
             return json.loads(body, object_pairs_hook=_each_once, parse_constant=_no_constant)
-        except (ValueError, RecursionError):
+        except (ValueError, RecursionError, UnreadablePostError):
             pass
         raise exceptions.ParseError(_("Send a JSON object."))
 

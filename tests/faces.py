@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -44,6 +45,12 @@ class Face:
     def send(self, path: str, data: dict[str, Any]) -> Any:
         raise NotImplementedError
 
+    def is_throttled(self, response: Any) -> bool:
+        return bool(response.status_code == 429)
+
+    def is_unavailable(self, response: Any) -> bool:
+        return response.status_code == 503 and int(response.headers["Retry-After"]) > 0
+
     def request(self, username: str = "alice", **more: Any) -> Any:
         return self.send("", {"username": username, **more})
 
@@ -58,8 +65,11 @@ class Face:
         data = {"username": username, "confirmation_code": code, "password": password, **more}
         return self.send("confirm/", data)
 
+    def body(self, response: Any, typed: str) -> str:
+        return TOKEN.sub(r"\1", response.content.decode())
+
     def seen(self, response: Any, typed: str = "") -> Seen:
-        body = TOKEN.sub(r"\1", response.content.decode())
+        body = self.body(response, typed)
         if typed:
             body = re.sub(rf"(?<![\w@.+]){re.escape(typed)}(?![\w@.])", "TYPED", body)
         # The length follows what was typed, and nothing else.
@@ -109,9 +119,22 @@ class AWS(Face):
     def send(self, path: str, data: dict[str, Any], **headers: str) -> Any:
         operation = "ConfirmForgotPassword" if path else "ForgotPassword"
         client_id = settings.COGNITO_RESET["POOLS"]["default"]["CLIENT_ID"]
-        body = {"ClientId": client_id, **_members(data)}
+        body = json.dumps({"ClientId": client_id, **_members(data)})
         headers = {"X-Amz-Target": f"{SERVICE}.{operation}", **headers}
         return self.client.post("/cognito", body, content_type=MEDIA_TYPE, headers=headers)
+
+    def body(self, response: Any, typed: str) -> str:
+        """Give the body with what was made from ``typed`` taken out."""
+        name, _, domain = typed.partition("@")
+        masked = f"{name[0]}***@{domain[0]}***" if domain else "***"
+        text: str = response.content.decode()
+        return text.replace(f'"Destination": "{masked}"', '"Destination": "MASKED"')
+
+    def is_throttled(self, response: Any) -> bool:
+        return bool(response.headers.get("x-amzn-ErrorType") == "LimitExceededException")
+
+    def is_unavailable(self, response: Any) -> bool:
+        return bool(response.headers.get("x-amzn-ErrorType") == "InternalErrorException")
 
 
 def _members(data: Mapping[str, Any]) -> dict[str, Any]:

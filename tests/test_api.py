@@ -135,7 +135,7 @@ BODIES = [
     *(("[" * depth, 400) for depth in (50, 1000, 4000)),
     *(("[" * depth + "]" * depth, 400) for depth in (50, 1000, 4000)),
     *((f'{{"username": {"[" * depth}{"]" * depth}}}', 400) for depth in (50, 1000, 4000)),
-    *(("[" * depth, 413) for depth in (20_000, 200_000)),
+    *(("[" * depth, 413) for depth in (20_000, 200_000, 3_000_000)),
 ]
 
 

@@ -30,10 +30,17 @@ def statuses(face, step, name, times):
 @pytest.mark.parametrize("step", ["request", "confirm"])
 def test_a5_limits_do_not_depend_on_the_account(limited, make_face, step):
     """A5: the sequence of answers is the same for who exists, who doesn't, and whom Cognito limits."""
-    found = {name: tuple(statuses(make_face, step, name, 8)) for name in EVERYBODY[:8]}
+    face = make_face()
+
+    def shown(name):
+        answers = [getattr(face, step)(name) for _ in range(8)]
+        return tuple((answer.status_code, face.is_throttled(answer)) for answer in answers)
+
+    found = {name: shown(name) for name in EVERYBODY[:8]}
     assert len(set(found.values())) == 1
     if step == "confirm":
-        assert found["alice"] == (400,) * 5 + (429,) * 3
+        throttled = [is_throttled for _, is_throttled in found["alice"]]
+        assert throttled == [False] * 5 + [True] * 3
 
 
 def test_b3_new_sessions_give_no_new_guesses(limited):
@@ -100,9 +107,8 @@ def test_b14_a_failing_store_closes_the_door_for_everybody(limited, settings, ma
     }
     with_settings(settings, THROTTLE_CACHE="down")
     for step in ("request", "confirm"):
-        response = getattr(make_face(), step)("alice")
-        assert response.status_code == 503
-        assert int(response.headers["Retry-After"]) > 0
+        face = make_face()
+        assert face.is_unavailable(getattr(face, step)("alice"))
     assert limited.emulator.calls == []
     with_settings(settings, THROTTLE_CACHE="down", LIMITS_FAIL_OPEN=True)
     assert make_face().confirm("alice").status_code == 400
@@ -147,7 +153,7 @@ def test_b15_a_hook_sees_what_is_asked_for(limited, settings, make_face):
     face.client.defaults["HTTP_X_CHALLENGE"] = "solved"
     assert face.request("").status_code == 400
     assert face.confirm("alice").status_code == 400
-    assert face.request(" alice ").status_code in (202, 302)
+    assert face.request(" alice ").status_code == face.SENT
     assert seen == [("solved", {"username": "alice", "pool": "default"})]
     assert len(limited.emulator.calls) == 2
 
@@ -160,9 +166,8 @@ def fail(request, *, username, pool):
 def test_b15_a_hook_that_fails_is_no_way_around_it(limited, settings, caplog, make_face):
     """B15: 503 without a trace, nothing sent or spent, and nobody's name in the log."""
     with_settings(settings, PRE_SEND_HOOK=fail)
-    response = make_face().request("alice")
-    assert response.status_code == 503
-    assert int(response.headers["Retry-After"]) > 0
+    face = make_face()
+    assert face.is_unavailable(face.request("alice"))
     assert "cognito_reset.pre_send_hook_failed error=ConnectionError" in caplog.messages
     assert "alice" not in caplog.text
     assert limited.emulator.calls == []

@@ -349,7 +349,7 @@ def test_every_message_has_an_id_and_a_hint_and_no_secret(settings):
         assert message.hint.endswith(".")
         assert SECRET not in f"{message.msg}{message.hint}"
     numbers = {(message.id or "").rpartition(".")[2] for message in messages}
-    kinds = {"E": 25, "W": 10, "I": 1}
+    kinds = {"E": 26, "W": 10, "I": 1}
     assert numbers == {f"{kind}{n:03}" for kind, last in kinds.items() for n in range(1, last + 1)}
 
 

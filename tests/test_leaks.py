@@ -145,7 +145,7 @@ def test_h1_h2_h8_nothing_secret_is_logged_answered_or_kept(
     face = make_face()
     face.client.raise_request_exception = False
     for response in flow(face, fault, people.emulator):
-        assert response.status_code < 500 or response.status_code in (502, 503)
+        assert response.status_code in (*range(500), 502) or face.is_unavailable(response)
         canaries.assert_absent(response.content.decode())
         canaries.assert_absent(str(response.headers))
         canaries.assert_absent(str(response.cookies))
@@ -279,7 +279,8 @@ def test_h1_the_mail_to_admins_of_a_sites_own_bug_has_no_secret(
     try:
         face = make_face()
         face.client.raise_request_exception = False
-        assert face.confirm(NAME, CODE, PASSWORD).status_code == 500
+        response = face.confirm(NAME, CODE, PASSWORD)
+        assert response.status_code == 500 or face.is_unavailable(response)
     finally:
         logger.removeHandler(handler)
     assert any(message.alternatives for message in mail.outbox)

@@ -16,7 +16,7 @@ from django.utils import translation
 from django.utils.translation.trans_real import CONTEXT_SEPARATOR
 
 from cognito_reset.testing import Error, Timeout
-from tests.faces import handed_over
+from tests.faces import WRONG_CODES, handed_over
 from tests.people import NEW_PASSWORD
 
 START, CONFIRM, DONE = "/password-reset/", "/password-reset/confirm/", "/password-reset/done/"
@@ -105,7 +105,12 @@ def post(client, url, **data):
 
 def confirm(client, people, **data):
     return post(
-        client, CONFIRM, username="alice", confirmation_code="000000", password=NEW_PASSWORD, **data
+        client,
+        CONFIRM,
+        username="alice",
+        confirmation_code=next(WRONG_CODES),
+        password=NEW_PASSWORD,
+        **data,
     )
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from cognito_reset.service import get_service
 from cognito_reset.steps import RefusalTime
-from tests.faces import FACES
+from tests.faces import AWS, FACES
 from tests.test_views import with_settings
 
 SAMPLES = int(os.environ.get("COGNITO_RESET_TIMING_SAMPLES", "10"))
@@ -67,7 +67,7 @@ def test_a7_time_does_not_tell_who_has_an_account(
         start = time.perf_counter()
         response = getattr(face, step)(name)
         took[name].append(time.perf_counter() - start)
-        assert response.status_code in (202, 302, 400)
+        assert response.status_code in (make_face.SENT, 400)
     assert auc(took["alice"], took["nobody"]) < BOUND
     assert min(took["nobody"]) >= UNIFORM
 
@@ -110,9 +110,10 @@ def test_a8_who_waits_holds_a_bounded_share_of_the_workers(people, settings, cap
     with pytest.raises(RuntimeError):
         make_face().request("alice")
     with_settings(settings, CLIENT_METADATA=meanwhile)
-    assert make_face().request("alice").status_code in (202, 302)
-    assert [answer.status_code for answer in answers] == [503] * 4
-    assert {int(answer.headers["Retry-After"]) for answer in answers} == {5}
+    assert make_face().request("alice").status_code == make_face.SENT
+    assert [make_face().is_unavailable(answer) for answer in answers] == [True] * 4
+    if make_face is not AWS:
+        assert {int(answer.headers["Retry-After"]) for answer in answers} == {5}
     assert caplog.text.count("cognito_reset.busy") == 4
     assert len(people.emulator.calls) == 1
 
@@ -127,5 +128,5 @@ def test_a8_a_sites_slow_hook_holds_nobody_elses_place(people, settings, make_fa
             answers.extend(send("bob") for send in (make_face().request, make_face().confirm))
 
     with_settings(settings, MAX_CONCURRENT_CALLS=1, PRE_SEND_HOOK=hook)
-    assert make_face().request("alice").status_code in (202, 302)
-    assert [answer.status_code for answer in answers] in ([202, 400], [302, 400])
+    assert make_face().request("alice").status_code == make_face.SENT
+    assert [answer.status_code for answer in answers] == [make_face.SENT, 400]

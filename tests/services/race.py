@@ -33,10 +33,14 @@ RACES: dict[str, tuple[int, dict[str, str], str, int]] = {
 }
 
 
-# By step: the address, and what is sent beside the name.
-STEPS: dict[str, tuple[str, dict[str, str]]] = {
-    "request": ("", {}),
-    "confirm": ("confirm/", {"confirmation_code": "123456", "password": "Battery-staple-2"}),
+REPEATS: dict[str, tuple[int, dict[str, str], str, int]] = {
+    # One request, sent again and again: all get the answer of the one that was carried out.
+    "repeat": (1, {"identifier": PLENTY, "network": PLENTY, "site": PLENTY}, "request", 2),
+}
+# By step: the races, the address, and what is sent beside the name and the code.
+STEPS: dict[str, tuple[dict[str, tuple[int, dict[str, str], str, int]], str, dict[str, str]]] = {
+    "request": (RACES, "", {}),
+    "confirm": ({**RACES, **REPEATS}, "confirm/", {"password": "Battery-staple-2"}),
 }
 
 
@@ -98,7 +102,7 @@ def run(store: str, step: str, processes: int, threads: int, rounds: int) -> Non
         worker.start()
     try:
         for number in range(rounds):
-            for name, (limit, *_) in RACES.items():
+            for name, (limit, *_) in STEPS[step][0].items():
                 calls, statuses = 0, Counter[str]()
                 for _ in workers:
                     counted, answered = results.get()
@@ -133,7 +137,7 @@ def work(
     from cognito_reset.models import ThrottleSlot
 
     for number in range(rounds):
-        for name, (_, rates, common, attempts) in RACES.items():
+        for name, (_, rates, common, attempts) in STEPS[step][0].items():
             # Another secret, other keys: nothing of an earlier race is in the way. Every second
             # round in a database is run on the rows of the one before, whose time is over.
             settings.SECRET_KEY = f"{key}-{name}-{number if cache else number // 2}"
@@ -181,14 +185,18 @@ def attempt(
     from django.test import Client
 
     client = Client(raise_request_exception=False)
-    path, secrets = STEPS[step]
+    _, path, secrets = STEPS[step]
     start.wait()
     for number in range(attempts):
-        name = "victim" if common == "identifier" else f"user-{process}-{thread}-{number}"
+        repeated = common == "request"
+        own = f"{process}-{thread}-{number}"
+        name = "victim" if repeated or common == "identifier" else f"user-{own}"
+        # A code of its own each, for a repeated attempt is none.
+        code = "123456" if repeated else own
         address = "192.0.2.1" if common == "network" else f"10.{process}.{thread}.{number}"
         response = client.post(
             f"/api/password-reset/{path}",
-            {"username": f"{name}@example.com", **secrets},
+            {"username": f"{name}@example.com", "confirmation_code": code, **secrets},
             content_type="application/json",
             REMOTE_ADDR=address,
         )

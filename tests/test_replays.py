@@ -1,0 +1,553 @@
+"""A repeated request gets the answer that it has had: no call, no limit spent, nothing in clear."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.core.cache import caches
+from django.db import connections
+
+from cognito_reset import replays, slots
+from cognito_reset.exceptions import CodeInvalid, MaybeSent, OutcomeUnknown, PasswordInvalid
+from cognito_reset.models import ResetEvent, ThrottleSlot
+from cognito_reset.replays import ANSWERS, SECONDS_KEPT, Answer, Replay
+from cognito_reset.signals import password_reset_confirmed
+from cognito_reset.testing import ConnectRefused, Error, Junk, Timeout
+from tests.faces import AWS, FACES, REST, Pages
+from tests.people import NEW_PASSWORD
+from tests.test_views import with_settings
+
+LOCMEM = "django.core.cache.backends.locmem.LocMemCache"
+
+
+@pytest.fixture(params=["database", "cache"])
+def limited(request, people, settings):
+    """The defaults' limits, in each kind of store."""
+    settings.CACHES = {
+        **settings.CACHES,
+        "limits": {"BACKEND": LOCMEM, "LOCATION": str(uuid4())},
+    }
+    with_settings(
+        settings, LIMITS={}, THROTTLE_CACHE="limits" if request.param == "cache" else None
+    )
+    return people
+
+
+@pytest.fixture
+def in_cache(people, settings):
+    """A store that threads of one test share."""
+    settings.CACHES = {**settings.CACHES, "limits": {"BACKEND": LOCMEM, "LOCATION": str(uuid4())}}
+    with_settings(settings, LIMITS={}, THROTTLE_CACHE="limits")
+    return people
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    now = [time.time()]
+    monkeypatch.setattr(time, "time", lambda: now[0])
+    return now
+
+
+def invoke(name="alice", id="1", **more):
+    """Send ForgotPassword as an SDK does that repeats by itself."""
+    headers = {"amz-sdk-invocation-id": id} if id else {}
+    return AWS().send("", {"username": name, **more}, **headers)
+
+
+def plain(response):
+    headers = dict(response.headers.items())
+    headers.pop("x-amzn-RequestId", None)
+    headers.pop("Expires")
+    return response.status_code, response.content, headers
+
+
+# The request step
+
+
+def test_a_repeat_with_the_same_id_gets_the_first_answer(limited):
+    """Without a call, and although the cool-down would refuse it."""
+    first, *repeats = [invoke() for _ in range(3)]
+    assert first.status_code == 200
+    assert [plain(repeat) for repeat in repeats] == [plain(first)] * 2
+    assert len(limited.emulator.calls) == 1
+    assert ResetEvent.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"id": "2"}, {"id": ""}, {"client_metadata": {"a": "b"}}],
+    ids=["id", "none", "body"],
+)
+def test_another_request_is_no_repeat(limited, other):
+    """Another id, none, or another body: it counts, and inside the cool-down it is refused."""
+    assert invoke().status_code == 200
+    response = invoke(**other)
+    assert response.headers["x-amzn-ErrorType"] == "LimitExceededException"
+
+
+def test_without_an_id_the_request_step_never_repeats(limited):
+    """Nothing tells a repeat from the wish for another code: 429, and on the pages the next page."""
+    assert invoke(id="").status_code == 200
+    assert AWS().is_throttled(invoke(id=""))
+    assert REST().request("alice").status_code == 429
+    page = Pages().request("alice")
+    assert (page.status_code, page.url) == (302, "/password-reset/confirm/")
+    assert len(limited.emulator.calls) == 1
+
+
+def test_an_id_names_a_request_only_with_its_body(limited):
+    """Whoever knows or guesses an id learns nothing of what another sent with it."""
+    assert invoke("alice", id="same").status_code == 200
+    assert invoke("bob", id="same").status_code == 200
+    assert [body["Username"] for _, body in limited.emulator.calls] == ["alice", "bob"]
+
+
+def test_a_repeat_is_not_asked_for_its_captcha_again(limited, settings):
+    """A token is good for once: the site's hook sees a request, not its repeats."""
+    tokens = ["token"]
+    with_settings(settings, PRE_SEND_HOOK=lambda request, **values: tokens.pop())
+    assert invoke().status_code == 200
+    assert invoke().status_code == 200
+    assert tokens == []
+
+
+def test_an_unknown_outcome_is_repeated_too(limited):
+    """The code may be on its way: a second call would send another."""
+    limited.emulator.fail_next("ForgotPassword", Timeout())
+    first, second = invoke(), invoke()
+    assert plain(first) == plain(second)
+    assert first.headers["x-amzn-ErrorType"] == "InternalErrorException"
+    assert (first.status_code, len(limited.emulator.calls)) == (400, 1)
+
+
+# The confirm step
+
+
+@pytest.mark.parametrize("make_face", FACES)
+def test_a_done_reset_that_is_sent_again_is_done(limited, make_face):
+    """On every face: a code that was used is wrong the second time, and Cognito isn't asked."""
+    heard = []
+    password_reset_confirmed.connect(
+        lambda **kwargs: heard.append(kwargs), weak=False, dispatch_uid=1
+    )
+    code = limited.code("alice")
+    limited.emulator.calls.clear()
+    try:
+        for _ in range(8):  # more than the limit
+            face = make_face()
+            assert face.confirm("alice", code, NEW_PASSWORD).status_code == face.DONE
+    finally:
+        password_reset_confirmed.disconnect(dispatch_uid=1)
+    assert len(limited.emulator.calls) == len(heard) == 1
+    assert limited.can_sign_in("alice", NEW_PASSWORD)
+
+
+def test_a_repeat_may_come_on_another_face(limited):
+    """The SDK's answer got lost, and the person tries the page."""
+    code = limited.code("alice")
+    assert AWS().confirm("alice", code, NEW_PASSWORD).status_code == 200
+    page = Pages().confirm("alice", code, NEW_PASSWORD)
+    assert (page.status_code, page.url) == (302, "/password-reset/done/")
+
+
+def test_the_done_page_of_a_repeat_says_that_it_is_done(limited):
+    """A reload of the form's answer, after the answer was lost."""
+    code = limited.code("alice")
+    REST().confirm("alice", code, NEW_PASSWORD)
+    face = Pages()
+    face.confirm("alice", code, NEW_PASSWORD)
+    assert face.client.get("/password-reset/done/").context["outcome"] == "confirmed"
+
+
+@pytest.mark.parametrize("make_face", FACES)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Error("CodeMismatchException"),
+        Error("InvalidPasswordException"),
+        Error("InvalidPasswordException", "Provided password cannot be used for security reasons."),
+        Error("PasswordHistoryPolicyViolationException"),
+        Error("InternalErrorException"),
+        Junk(""),
+    ],
+    ids=repr,
+)
+def test_an_answer_that_followed_a_call_is_repeated(limited, make_face, fault):
+    """To the byte, and without spending an attempt, here or at Cognito."""
+    limited.emulator.fail_next("ConfirmForgotPassword", fault)
+    answers = []
+    for _ in range(8):
+        face = make_face()
+        answers.append(face.seen(face.confirm("alice", "123456")))
+    assert len(set(answers)) == 1
+    assert len(limited.emulator.calls) == 1
+
+
+@pytest.mark.parametrize(
+    "change", [{"name": "bob"}, {"code": "123457"}, {"password": "Other-pass-3"}]
+)
+def test_another_name_code_or_password_is_no_repeat(limited, change):
+    """All three tell one attempt from another."""
+    values = {"name": "alice", "code": "123456", "password": "Battery-staple-2"}
+    for sent in (values, {**values, **change}):
+        assert REST().confirm(sent["name"], sent["code"], sent["password"]).status_code == 400
+    assert len(limited.emulator.calls) == 2
+
+
+def test_another_pool_is_another_place(limited, settings):
+    """The same three words in two pools are two attempts."""
+    with_settings(settings, POOLS={"default": limited.pool, "brand": limited.pool})
+    data = {"username": "alice", "confirmation_code": "123456", "password": NEW_PASSWORD}
+    for prefix in ("", "/brand"):
+        Pages().client.post(f"{prefix}/password-reset/confirm/", data)
+    assert len(limited.emulator.calls) == 2
+
+
+@pytest.mark.parametrize("make_face", FACES)
+@pytest.mark.parametrize(
+    ("fault", "times"),  # a refused connection is tried once more at once
+    [
+        (ConnectRefused(), 2),
+        (Error("TooManyRequestsException"), 1),
+        (Error("ForbiddenException"), 1),
+    ],
+)
+def test_what_was_not_done_may_be_tried_again(limited, make_face, fault, times):
+    """Limits and 503 are never repeated: the next attempt is one."""
+    code = limited.code("alice")
+    limited.emulator.fail_next("ConfirmForgotPassword", fault, times=times)
+    face = make_face()
+    assert face.confirm("alice", code, NEW_PASSWORD).status_code != face.DONE
+    assert face.confirm("alice", code, NEW_PASSWORD).status_code == face.DONE
+
+
+def test_a_refusal_by_the_limits_is_not_kept(limited, settings):
+    """Whoever may try again does so, with the same words."""
+    with_settings(settings, LIMITS={"confirm": {"identifier": "1/h"}})
+    code = limited.code("alice")
+    assert REST().confirm("alice").status_code == 400
+    assert REST().confirm("alice", code, NEW_PASSWORD).status_code == 429
+    with_settings(settings, LIMITS=False)
+    assert REST().confirm("alice", code, NEW_PASSWORD).status_code == 200
+
+
+def test_a_sites_mistake_is_not_kept(limited, settings):
+    """When the operators have mended it, the same request goes through."""
+    code = limited.code("alice")
+    with_settings(settings, CLIENT_METADATA="no.such")
+    assert REST().confirm("alice", code, NEW_PASSWORD).status_code == 503
+    with_settings(settings, CLIENT_METADATA={})
+    assert REST().confirm("alice", code, NEW_PASSWORD).status_code == 200
+
+
+def test_after_a_sites_bug_the_outcome_is_unknown(limited, settings):
+    """It may have come after the call: a repeat must not say that the code is wrong."""
+
+    def fail(request):
+        raise RuntimeError("a bug of the site's")
+
+    with_settings(settings, CLIENT_METADATA=fail)
+    face = REST()
+    face.client.raise_request_exception = False
+    assert face.confirm("alice", "123456").status_code == 500
+    assert face.confirm("alice", "123456").status_code == 502
+    assert limited.emulator.calls == []
+
+
+def test_an_answer_is_kept_for_a_minute(limited, clock):
+    """After that the same words are a new attempt."""
+    for seconds, calls in ((0, 1), (SECONDS_KEPT - 1, 1), (SECONDS_KEPT + 1, 2)):
+        now = clock[0]
+        clock[0] += seconds
+        # A cache's own clock can't be turned.
+        if "limits" in caches.settings and seconds > SECONDS_KEPT:
+            caches["limits"]._expire_info.update(
+                {key: 0 for key in caches["limits"]._expire_info if ":replay:" in key}
+            )
+        assert REST().confirm("alice", "123456").status_code == 400
+        assert len(limited.emulator.calls) == calls
+        clock[0] = now
+
+
+# Those under way
+
+
+def both(first, second, started):
+    """Run ``second`` while ``first`` is under way, and give both answers in their order of ending."""
+    ended = []
+
+    def run(name, send):
+        ended.append((name, send()))
+        connections.close_all()
+
+    threads = [threading.Thread(target=run, args=("first", first))]
+    threads[0].start()
+    assert started.wait(5)
+    threads.append(threading.Thread(target=run, args=("second", second)))
+    threads[1].start()
+    for thread in threads:
+        thread.join(20)
+    return ended
+
+
+@pytest.fixture
+def slow(in_cache, settings):
+    """Let the site's own part of a request take half a second, and say when it has begun."""
+    started = threading.Event()
+
+    def metadata(request):
+        started.set()
+        time.sleep(0.5)
+        return {}
+
+    with_settings(settings, CLIENT_METADATA=metadata)
+    return started
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("make_face", FACES)
+def test_a_repeat_of_one_under_way_waits_for_its_answer(in_cache, slow, make_face):
+    """And doesn't leave before it, nor call."""
+    code = in_cache.code("alice")
+    in_cache.emulator.calls.clear()
+
+    def confirm():
+        return make_face().confirm("alice", code, NEW_PASSWORD)
+
+    ended = both(confirm, confirm, slow)
+    assert [name for name, _ in ended] == ["first", "second"]
+    assert [answer.status_code for _, answer in ended] == [make_face.DONE] * 2
+    assert len(in_cache.emulator.calls) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a7_a_repeat_at_the_request_step_waits_as_long_as_the_first(in_cache, settings):
+    """A7: its time would tell when Cognito answered."""
+    started, begun = threading.Event(), time.monotonic()
+
+    def metadata(request):
+        started.set()
+        return {}
+
+    with_settings(settings, UNIFORM_RESPONSE_SECONDS=0.6, CLIENT_METADATA=metadata)
+    ended = both(invoke, invoke, started)
+    assert [name for name, _ in ended] == ["first", "second"]
+    assert [answer.status_code for _, answer in ended] == [200, 200]
+    assert time.monotonic() - begun >= 0.6
+
+
+@pytest.mark.parametrize("make_face", FACES)
+def test_a_repeat_of_one_that_never_ended_is_told_that_nobody_knows(limited, settings, make_face):
+    """Its process died: the call may have been made, so none is made again."""
+    with_settings(settings, TOTAL_TIMEOUT_SECONDS=1)
+    dead = Replay("confirm", "default", "alice", "123456", NEW_PASSWORD, unknown=OutcomeUnknown)
+    assert dead.begin() is None
+    face = make_face()
+    response = face.confirm("alice", "123456", NEW_PASSWORD)
+    assert limited.emulator.calls == []
+    if make_face is Pages:
+        assert response.url == "/password-reset/done/"
+        assert face.client.get(response.url).context["outcome"] == "unknown"
+    elif make_face is REST:
+        assert response.status_code == 502
+    else:
+        assert response.headers["x-amzn-ErrorType"] == "InternalErrorException"
+        assert response.status_code == 400
+
+
+def test_who_waits_holds_a_place(limited, settings):
+    """A8: repeats cost no limit, so they are bounded as all that wait are."""
+    with_settings(settings, TOTAL_TIMEOUT_SECONDS=1, MAX_CONCURRENT_CALLS=1)
+    Replay("confirm", "default", "alice", "123456", NEW_PASSWORD, unknown=OutcomeUnknown).begin()
+    answers: list[Any] = []
+    waiting = replays.time.sleep
+
+    def meanwhile(seconds):
+        if not answers:
+            answers.append(None)
+            answers[0] = REST().confirm("bob")
+        waiting(seconds)
+
+    replays.time.sleep, kept = meanwhile, waiting
+    try:
+        assert REST().confirm("alice", "123456", NEW_PASSWORD).status_code == 502
+    finally:
+        replays.time.sleep = kept
+    assert answers[0].status_code == 503
+
+
+# In the store
+
+
+def replay(**changes):
+    values = {"step": "confirm", "pool": "default", "word": "a", **changes}
+    return Replay(values["step"], values["pool"], values["word"], unknown=OutcomeUnknown)
+
+
+@pytest.mark.parametrize("error", ANSWERS)
+def test_every_answer_comes_back_as_it_was(limited, error):
+    """By the number of a slot, which stands for one of them."""
+    assert replay().begin() is None
+    replay_that_ends = replay()
+    replay_that_ends._begun = 0
+    replay_that_ends.end(error)
+    assert replay().begin() == Answer(error)
+    assert replay(word="b").begin() is None
+
+
+def test_the_numbers_of_answers_never_change():
+    """Two versions of the app may share a store: what one keeps the other must read."""
+    assert ANSWERS[:7] == (
+        None,
+        CodeInvalid,
+        PasswordInvalid,
+        replays.PasswordReused,
+        replays.PasswordCompromised,
+        OutcomeUnknown,
+        MaybeSent,
+    )
+
+
+def test_one_that_ended_in_between_is_not_carried_out_again(limited, monkeypatch):
+    """A look finds nothing, then the first one ends, then the place is free."""
+    first = replay()
+    assert first.begin() is None
+    kind = type(slots._store())
+    take = kind.take
+
+    def late(self, bucket, number, now):
+        if bucket.level == "confirm_running":
+            monkeypatch.setattr(kind, "take", take)
+            first.end(CodeInvalid)
+        return take(self, bucket, number, now)
+
+    # The first look must not see the place taken.
+    read = kind.read
+
+    def blind(self, asked, now):
+        monkeypatch.setattr(kind, "read", read)
+        monkeypatch.setattr(kind, "take", late)
+        return {bucket: {} for bucket in asked}
+
+    monkeypatch.setattr(kind, "read", blind)
+    assert replay().begin() == Answer(CodeInvalid)
+    # And it has left the place free.
+    assert not slots._store().read({first._running: range(1)}, int(time.time() * 1000))[
+        first._running
+    ]
+
+
+def test_two_begin_and_one_is_told_to_wait(limited, monkeypatch):
+    """Between another's look and its taking the place is taken: it waits, and is not the second."""
+    waited = []
+    first = replay()
+    monkeypatch.setattr(replays.time, "sleep", lambda seconds: waited.append(first.end(None)))
+    kind = type(slots._store())
+    read = kind.read
+
+    def rival(self, asked, now):
+        monkeypatch.setattr(kind, "read", read)
+        held = read(self, asked, now)
+        assert first.begin() is None
+        return held
+
+    monkeypatch.setattr(kind, "read", rival)
+    assert replay().begin() == Answer(None)
+    assert len(waited) == 1
+
+
+def test_a_row_whose_time_is_over_is_used_again(people, settings, clock):
+    """In the database the row of an old answer takes the new one."""
+    with_settings(settings, LIMITS={}, THROTTLE_CACHE=None)
+    for error in (CodeInvalid, CodeInvalid, None):
+        request = replay()
+        assert request.begin() is None
+        request.end(error)
+        assert replay().begin() == Answer(error)
+        clock[0] += SECONDS_KEPT + 1
+    assert ThrottleSlot.objects.count() == 3  # the place, and a row for each kind of answer
+
+
+def test_a_row_that_is_purged_in_between_is_made_anew(people, settings, clock, monkeypatch):
+    """Another process deletes old rows between the look and the update."""
+    with_settings(settings, LIMITS={}, THROTTLE_CACHE=None)
+    request = replay()
+    request.begin()
+    request.end(None)
+    clock[0] += SECONDS_KEPT + 1
+    again = replay()
+    assert again.begin() is None
+    read = slots.DatabaseStore.read
+
+    def purged(self, asked, now):
+        held = read(self, asked, now)
+        ThrottleSlot.objects.filter(key=again._answers.key).delete()
+        return held
+
+    with monkeypatch.context() as patch:
+        patch.setattr(slots.DatabaseStore, "read", purged)
+        again.end(None)
+    assert replay().begin() == Answer(None)
+
+
+def test_a_purge_takes_what_is_over_at_once(people, settings, clock):
+    """A keyed hash of a password is kept no longer than it must."""
+    with_settings(settings, LIMITS={}, THROTTLE_CACHE=None)
+    REST().confirm("alice")
+    of_replays = ThrottleSlot.objects.filter(key__startswith="cognito_reset:replay:confirm:")
+    assert of_replays.count() == 1
+    slots.purge_expired()
+    assert of_replays.count() == 1
+    clock[0] += SECONDS_KEPT + 1
+    slots.purge_expired()
+    assert of_replays.count() == 0
+    assert ThrottleSlot.objects.exists()  # the limits' own, which are in use
+
+
+def test_nothing_in_clear_is_kept(limited):
+    """H8: the key is a hash under a key of the site's, and the value a number or a time."""
+    invoke("alice@example.com", id="an-id")
+    REST().confirm("alice@example.com", "739184", "Canary-passw0rd-kWq")
+    kept = repr(list(ThrottleSlot.objects.values()))
+    kept += repr(getattr(caches["limits"], "_cache", ""))
+    assert "cognito_reset:replay:confirm:60:" in kept
+    assert "cognito_reset:replay:request:60:" in kept
+    for canary in ("alice", "example.com", "739184", "Canary", "an-id"):
+        assert canary not in kept
+
+
+def test_another_secret_key_is_another_hash(limited, settings):
+    """Whoever has the store has nothing to guess against."""
+    keys = []
+    for secret in ("a" * 50, "b" * 50):
+        settings.SECRET_KEY = secret
+        keys.append(replay()._answers.key)
+    assert keys[0] != keys[1]
+    assert replay(step="request")._answers.key != keys[1]
+
+
+def test_where_the_store_fails_the_limits_decide(people, settings):
+    """503; or, where the site wants that, an attempt that nothing repeats."""
+    place = {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": "redis://127.0.0.1:1",
+    }
+    settings.CACHES = {**settings.CACHES, "down": place}
+    with_settings(settings, LIMITS={}, THROTTLE_CACHE="down")
+    assert REST().confirm("alice", "123456").status_code == 503
+    with_settings(settings, LIMITS={}, THROTTLE_CACHE="down", LIMITS_FAIL_OPEN=True)
+    for _ in range(2):
+        assert REST().confirm("alice", "123456").status_code == 400
+    assert len(people.emulator.calls) == 2
+
+
+def test_without_limits_repeats_still_cost_nothing(people, settings):
+    """LIMITS = False counts nobody; a lost answer is lost all the same."""
+    with_settings(settings, LIMITS=False)
+    code = people.code("alice")
+    assert REST().confirm("alice", code, NEW_PASSWORD).status_code == 200
+    assert REST().confirm("alice", code, NEW_PASSWORD).status_code == 200

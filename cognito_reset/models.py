@@ -75,7 +75,7 @@ class ResetEvent(models.Model):
 
 
 class ThrottleSlot(models.Model):
-    """One of the N slots of a limit. throttling.py says how one is taken."""
+    """One of the N slots of a limit. slots.py says how one is taken."""
 
     key = models.CharField(max_length=128)
     number = models.PositiveIntegerField()

@@ -9,7 +9,9 @@ from django.test import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.faces import REST, Pages
+from cognito_reset.aws_json import MEDIA_TYPE, MEMBERS, SERVICE
+from cognito_reset.conf import conf
+from tests.faces import AWS, REST, Pages
 from tests.people import People
 
 ANSWERS = {200, 202, 302, 400, 411, 413, 415}
@@ -112,6 +114,32 @@ def test_g3_any_bytes_are_answered(emulator, body, content_type):
     content_type = content_type.encode("ascii", "ignore").decode()
     response = Client().generic("POST", "/api/password-reset/", body, content_type)
     check(emulator, response)
+
+
+@MANY
+@given(
+    body=st.binary(max_size=300) | st.dictionaries(st.sampled_from(list(MEMBERS)) | TEXT, JSON),
+    operation=st.sampled_from(["ForgotPassword", "ConfirmForgotPassword"]),
+    client_id=st.sampled_from([None, "right"]),
+)
+def test_g3_g5_anything_is_answered_to_an_sdk(emulator, body, operation, client_id):
+    """G3, G5: in JSON with an error's name, whatever comes."""
+    if isinstance(body, dict):
+        known = {"ClientId": conf.pool("default").client_id} if client_id else {}
+        body = json.dumps({**body, **known})
+    headers = {"X-Amz-Target": f"{SERVICE}.{operation}"}
+    response = Client().generic("POST", "/cognito", body, MEDIA_TYPE, headers=headers)
+    check(emulator, response)
+    answer = json.loads(response.content)
+    assert response.status_code == 200 or answer["__type"] == response.headers["x-amzn-ErrorType"]
+
+
+@MANY
+@given(username=TEXT, code=TEXT, password=TEXT)
+def test_g5_any_text_is_answered_to_an_sdk(emulator, username, code, password):
+    """G5: as over JSON."""
+    check(emulator, AWS().confirm(username, code, password))
+    check(emulator, AWS().request(username))
 
 
 @MANY

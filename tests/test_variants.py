@@ -37,9 +37,9 @@ def run(module, variant):
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_flow_works_on_a_site_of_another_kind(variant):
     """LoginRequiredMiddleware, ATOMIC_REQUESTS, signed cookies, own users, no contrib, ASGI."""
-    assert "7 passed" in run("flow", variant)
+    assert "8 passed" in run("flow", variant)
 
 
 def test_b6_d3_the_api_on_a_site_whose_defaults_are_closed():
     """B6, D3: IsAuthenticated, SessionAuthentication and a throttle, from the start."""
-    assert "5 passed" in run("closed", "closed_api")
+    assert "6 passed" in run("closed", "closed_api")

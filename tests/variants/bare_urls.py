@@ -5,4 +5,5 @@ from django.urls import include, path
 urlpatterns = [
     path("password-reset/", include("cognito_reset.urls")),
     path("api/password-reset/", include("cognito_reset.api_urls")),
+    path("cognito", include("cognito_reset.aws_json_urls")),
 ]

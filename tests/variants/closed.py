@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.cache import cache
 from django.test import Client
+
+from cognito_reset.aws_json import MEDIA_TYPE, SERVICE
 
 URL, POLICY = "/api/password-reset/", "/api/password-reset/policy/"
 
@@ -24,6 +28,17 @@ def test_d3_the_sites_own_defaults_do_not_close_it(people, logged_in):
     data = {"username": "alice"}
     assert client.post(URL, data, content_type="application/json").status_code == 202
     assert client.get(POLICY).status_code == 200
+
+
+def test_b6_d3_the_endpoint_for_sdks_is_open_and_throttled(people):
+    """B6, D3: for everybody, with the site's throttle in Cognito's words."""
+    headers = {"X-Amz-Target": f"{SERVICE}.ForgotPassword"}
+    body = json.dumps({"ClientId": people.pool["CLIENT_ID"], "Username": "alice"})
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(get_user_model().objects.create_user("somebody"))
+    answers = [client.post("/cognito", body, MEDIA_TYPE, headers=headers) for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 400]
+    assert answers[3].headers["x-amzn-ErrorType"] == "LimitExceededException"
 
 
 @pytest.mark.parametrize("url", [URL, f"{URL}confirm/", POLICY])

@@ -11,6 +11,7 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.test import AsyncClient, Client
 
+from cognito_reset.aws_json import MEDIA_TYPE, SERVICE
 from cognito_reset.models import ResetEvent, ThrottleSlot
 from cognito_reset.service import CognitoService
 from tests.people import NEW_PASSWORD, PASSWORD
@@ -34,6 +35,30 @@ class Browser:
 
     def post_json(self, path, data):
         return self.post(path, json.dumps(data), content_type="application/json")
+
+
+def test_an_sdk_resets_a_password(transactional_db, people):
+    """The whole way in Cognito's own protocol, at the address and with a slash after it."""
+    browser = Browser()
+
+    def send(path, operation, **body):
+        return browser.post(
+            path,
+            json.dumps({"ClientId": people.pool["CLIENT_ID"], "Username": "alice", **body}),
+            content_type=MEDIA_TYPE,
+            headers={"X-Amz-Target": f"{SERVICE}.{operation}", "amz-sdk-invocation-id": "1"},
+        )
+
+    before = len(people.emulator.outbox)
+    for path in ("/cognito", "/cognito/"):  # the second is an SDK's repeat
+        assert send(path, "ForgotPassword").status_code == 200
+    assert len(people.emulator.outbox) == before + 1
+    body = {"ConfirmationCode": people.emulator.outbox[0].code, "Password": NEW_PASSWORD}
+    for path in ("/cognito", "/cognito/"):
+        response = send(path, "ConfirmForgotPassword", **body)
+        assert (response.status_code, response.content) == (200, b"{}")
+    assert send("/cognito//", "InitiateAuth").status_code == 400
+    assert people.can_sign_in("alice", NEW_PASSWORD)
 
 
 def test_a_person_resets_a_password_on_the_pages(transactional_db, people):

@@ -188,5 +188,5 @@ def _json(body: dict[str, Any], status: int = 200) -> JsonResponse:
     response = JsonResponse(body, status=status, content_type=MEDIA_TYPE)
     response.headers["Content-Length"] = str(len(response.content))
     response.headers["x-amzn-RequestId"] = str(uuid4())
-    # No Retry-After: some SDKs wait as long as it says, with the person before them.
+    # No Retry-After: some SDKs wait before they send again, with the person before them.
     return response

@@ -75,7 +75,7 @@ def is_answer(response):
     assert int(response.headers["Content-Length"]) == len(response.content)
     assert re.fullmatch(r"[0-9a-f-]{36}", response.headers["x-amzn-RequestId"])
     assert "no-store" in response.headers["Cache-Control"]
-    # Some SDKs wait as long as it says, with the person before them.
+    # Some SDKs wait before they send again, with the person before them.
     assert "Retry-After" not in response.headers
     return True
 
@@ -401,7 +401,10 @@ OUTCOMES = [
 
 @pytest.mark.parametrize(("operation", "fault", "status", "name"), OUTCOMES)
 def test_what_goes_wrong_has_cognitos_name(people, operation, fault, status, name):
-    """A 500 makes an SDK send again, so it is for what wasn't sent; unknown is a 400."""
+    """
+    A2, C4, C5, C6: a 500 makes an SDK send again, so it is for what wasn't sent; what may have been
+    done is a 400, and never called done.
+    """
     people.emulator.fail_next(operation, fault, times=2)
     response = send({"Username": "alice"}) if operation == "ForgotPassword" else confirm()
     assert is_answer(response)

@@ -22,7 +22,7 @@ from cognito_reset.testing import (
     WafBlock,
     WafChallenge,
 )
-from tests.faces import REST, Pages
+from tests.faces import FACES, REST, Pages
 
 GOOD = {"username": "alice", "confirmation_code": "123456", "password": "Battery-staple-2"}
 
@@ -274,9 +274,9 @@ HOSTILE_TEXT = "<script>alert(1)</script>" + "x" * 1_000_000
 )
 def test_g9_no_text_of_a_lambda_or_of_cognitos_is_shown(people, code):
     """G9: it is a stranger's text, however long, and our own words stand for it."""
-    people.emulator.fail_next("ConfirmForgotPassword", Error(code, HOSTILE_TEXT), times=2)
-    people.emulator.fail_next("ForgotPassword", Error(code, HOSTILE_TEXT), times=2)
-    for face in (REST(), Pages()):
+    people.emulator.fail_next("ConfirmForgotPassword", Error(code, HOSTILE_TEXT), times=len(FACES))
+    people.emulator.fail_next("ForgotPassword", Error(code, HOSTILE_TEXT), times=len(FACES))
+    for face in (make_face() for make_face in FACES):
         for response in (face.request(), face.confirm()):
             assert "alert(1)" not in response.content.decode()
             assert len(response.content) < 10_000

@@ -220,6 +220,20 @@ def test_staff_without_the_permission_reset_nobody(visitor):
     assert page.status == 403
 
 
+def test_the_readmes_lines_for_boto3_reset_a_password(visitor, monkeypatch):
+    """As they stand, but for the port; who types the code reads it in the inbox."""
+    found = re.search(
+        r"```python\n# reset.py\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL
+    )
+    assert found is not None
+    source = found[1].replace("http://127.0.0.1:8000", visitor.site)
+    # Another way to name her, which has limits of its own.
+    source = source.replace("alice", "alice@example.com")
+    monkeypatch.setattr("builtins.input", lambda prompt: visitor.code("alice"))
+    exec(source, {})
+    assert visitor.sign_in("alice", NEW_PASSWORD)[0] == 200
+
+
 def test_who_can_get_no_code_gets_the_same_answer(visitor):
     """Whoever can't be reset gets the answer that anybody gets, and no message."""
     names = ["carol", "dave", "erin", "frank", "grace", "nobody"]
@@ -248,6 +262,7 @@ def test_who_can_get_no_code_gets_the_same_answer(visitor):
         "/api/sign-in/",
         "/admin/login/",
         "/static/example_project/spa.js",
+        "/cognito",
         "/no-such-page/",
     ],
 )

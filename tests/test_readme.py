@@ -80,6 +80,27 @@ def test_every_error_is_listed_with_its_status_and_field():
     }
 
 
+def test_every_name_that_an_sdk_meets_is_listed():
+    """Our errors by Cognito's names, and those that only this face has."""
+    lines = re.findall(
+        r"^\| `(\w+Exception)` \| (\d+) \|", section("For AWS SDKs and Amplify"), re.M
+    )
+    own = {
+        "InvalidParameterException",
+        "ForbiddenException",
+        "ResourceNotFoundException",
+        "UnknownOperationException",
+    }
+    names = {
+        kind.name
+        for kind in vars(exceptions).values()
+        if isinstance(kind, type) and issubclass(kind, exceptions.ResetError)
+    }
+    assert {name for name, _ in lines} == names | own
+    assert {name for name, status in lines if status == "500"} == {"InternalErrorException"}
+    assert {name for name, status in lines if status == "403"} == {"ForbiddenException"}
+
+
 def test_every_signal_is_listed():
     """With the name that a site imports."""
     assert set(rows(section("Signals"))) == {
@@ -119,6 +140,8 @@ def test_the_addresses_to_start_from_lead_to_the_app():
     names = {
         "/password-reset/": ("cognito_reset:request", {}),
         "/api/password-reset/confirm/": ("cognito_reset_api:confirm", {}),
+        "/cognito": ("cognito_reset_aws_json:endpoint", {}),
+        "/cognito/": ("cognito_reset_aws_json:endpoint", {}),
         "/brand/password-reset/confirm/": ("brand:confirm", {"pool": "brand"}),
         "/brand/api/password-reset/": ("brand_api:request", {"pool": "brand"}),
     }

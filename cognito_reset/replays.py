@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +26,7 @@ from cognito_reset.exceptions import (
     PasswordInvalid,
     PasswordReused,
     ResetError,
+    Throttled,
 )
 from cognito_reset.slots import REPLAY, Bucket, Rate, Store, digest, with_store
 
@@ -65,18 +67,29 @@ class Replay:
         self._running = Bucket(REPLAY, pool, f"{step}_running", running, key)
         self._begun = 0
 
-    def begin(self) -> Answer | None:
+    def begin(self, check: Callable[[], None] = lambda: None) -> Answer | None:
         """
         Give the answer that the request has had, waiting for it where it is under way. ``None``: it
-        is to be carried out, and ``end()`` tells the repeats.
+        is to be carried out, and ``end()`` tells the repeats. ``check`` raises ``Throttled`` for one
+        that would be refused: before it leaves a trace.
         """
         end = time.monotonic() + self._wait
         while True:
-            found = with_store(self._claim)
+            found = with_store(self._look)
+            if _is_free(found):
+                try:
+                    check()
+                    found = with_store(self._claim)
+                except Throttled:
+                    # By the slot of one that began just now, and whose repeat this is?
+                    found = with_store(self._look)
+                    if _is_free(found):
+                        raise
+                else:
+                    if _is_free(found):
+                        return None
             if isinstance(found, Answer):
                 return found
-            if found is not False:  # where the store fails, the limits say what happens
-                return None
             if time.monotonic() > end:
                 return Answer(self._unknown)
             time.sleep(POLL_SECONDS)
@@ -94,19 +107,30 @@ class Replay:
 
         with_store(work)
 
-    def _claim(self, store: Store) -> Answer | bool:
-        """Give the answer, or whether the request is the caller's to carry out."""
-        self._begun = now = _now()
+    def _look(self, store: Store) -> Answer | bool:
+        """Give the answer, or whether nobody is at it."""
         asked = {self._answers: range(len(ANSWERS)), self._running: range(1)}
-        held = store.read(asked, now)
-        if not held[self._answers]:
-            if held[self._running] or not store.take(self._running, 0, now):
-                return False
-            held = store.read(asked, now)  # it may have ended just before
-            if not held[self._answers]:
-                return True
-            store.give_back(self._running, 0, now)
-        return Answer(ANSWERS[min(held[self._answers])])
+        held = store.read(asked, _now())
+        if held[self._answers]:
+            return Answer(ANSWERS[min(held[self._answers])])
+        return not held[self._running]
+
+    def _claim(self, store: Store) -> Answer | bool:
+        """Give the answer, or whether the request is now the caller's to carry out."""
+        self._begun = _now()
+        found = self._look(store)
+        if found is not True or not store.take(self._running, 0, self._begun):
+            return found if isinstance(found, Answer) else False
+        held = store.read({self._answers: range(len(ANSWERS))}, _now())
+        if held[self._answers]:  # it has ended since
+            store.give_back(self._running, 0, self._begun)
+            return Answer(ANSWERS[min(held[self._answers])])
+        return True
+
+
+def _is_free(found: Answer | bool | Exception) -> bool:
+    """Where the store fails, too: what happens then the limits say."""
+    return found is True or isinstance(found, Exception)
 
 
 def _now() -> int:

@@ -160,7 +160,8 @@ class DatabaseStore:
 
     def give_back(self, bucket: Bucket, number: int, now: int) -> None:
         mine = self._rows.filter(key=bucket.key, number=number, expires=bucket.end(now))
-        self._run(lambda: mine.update(expires=0))
+        # Of a limit the row is wanted again; of a request it never is.
+        self._run(mine.delete if bucket.step == REPLAY else lambda: mine.update(expires=0))
 
     def clear(self, buckets: list[Bucket]) -> None:
         rows = self._rows.filter(key__in=[bucket.key for bucket in buckets])

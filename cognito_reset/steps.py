@@ -13,10 +13,10 @@ import math
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, ClassVar, Final
+from functools import cached_property, partial
+from typing import Any, ClassVar, Final, TypeVar
 
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.dispatch import Signal
@@ -51,6 +51,8 @@ from cognito_reset.signals import (
 )
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 RESEND_AFTER_SECONDS: Final = 60
 BODY_LIMIT: Final = 8192  # bytes of a request, of which no face needs as many
@@ -169,7 +171,7 @@ class Step:
         """Carry the request out, or give a repeat the answer that the first one had."""
         replay = Replay(self.name, self.pool, *parts, unknown=self.unknown)
         self._take_place()
-        answer = replay.begin()
+        answer = self._limited(lambda **who: replay.begin(partial(throttling.check, **who)))
         _under_way.discard(self)
         if answer is not None:
             logger.info("cognito_reset.replayed step=%s", self.name)
@@ -213,13 +215,14 @@ class Step:
     def _check_in(self) -> throttling.Taken:
         """Take a place, and then what the limits give."""
         self._take_place()
+        return self._limited(throttling.check_in)
+
+    @sensitive_variables()
+    def _limited(self, check: Callable[..., T]) -> T:
+        """Give what ``check`` gives of the limits' parameters, and tell of a refusal."""
+        network = client_network(self.request)
         try:
-            return throttling.check_in(
-                self.name,
-                pool=self.pool,
-                identifier=self.username,
-                network=client_network(self.request),
-            )
+            return check(step=self.name, pool=self.pool, identifier=self.username, network=network)
         except Throttled as error:
             is_first = throttling.is_first_refusal(error)
             self._send(self.failed_signal, error.outcome, error, is_first=is_first)

@@ -74,10 +74,13 @@ def check_in(step: str, *, pool: str, identifier: str, network: str | None) -> T
     gets through (``Unavailable``); with LIMITS_FAIL_OPEN everybody does. ``network=None`` counts by
     the other two levels only. What it gives is for ``give_back()``.
     """
-    digests = {"identifier": identifier_key(pool, identifier), "site": digest("site", pool)}
-    if network is not None:
-        digests["network"] = digest("network", pool, network)
-    return _count(_buckets(step, pool, digests))
+    return _count(_buckets_of_all(step, pool, identifier, network))
+
+
+@sensitive_variables("identifier")
+def check(step: str, *, pool: str, identifier: str, network: str | None) -> None:
+    """Raise what ``check_in()`` would now, and count nothing."""
+    _count(_buckets_of_all(step, pool, identifier, network), take=False)
 
 
 def give_back(taken: Taken) -> None:
@@ -121,6 +124,14 @@ def is_first_refusal(error: Throttled) -> bool:
     return not isinstance(firsts, Exception) and any(firsts)
 
 
+@sensitive_variables("identifier")
+def _buckets_of_all(step: str, pool: str, identifier: str, network: str | None) -> list[Bucket]:
+    digests = {"identifier": identifier_key(pool, identifier), "site": digest("site", pool)}
+    if network is not None:
+        digests["network"] = digest("network", pool, network)
+    return _buckets(step, pool, digests)
+
+
 def _buckets(step: str, pool: str, digests: Mapping[str, str]) -> list[Bucket]:
     limits = conf.limits
     if limits is None:
@@ -135,10 +146,10 @@ def _buckets(step: str, pool: str, digests: Mapping[str, str]) -> list[Bucket]:
     ]
 
 
-def _count(buckets: list[Bucket]) -> Taken:
+def _count(buckets: list[Bucket], *, take: bool = True) -> Taken:
     if not buckets:
         return []
-    found = with_store(lambda store: _take(store, buckets))
+    found = with_store(lambda store: _take(store, buckets, take=take))
     if isinstance(found, Exception):
         # What only looks like a failing store may be somebody's doing: that opens no door.
         if conf.limits_fail_open and not isinstance(found, Contended):
@@ -155,8 +166,13 @@ def _count(buckets: list[Bucket]) -> Taken:
     return taken
 
 
-def _take(store: Store, buckets: list[Bucket]) -> tuple[Taken, dict[Bucket, int]]:
-    """Take a slot of each; or take none, and give the seconds to wait by bucket."""
+def _take(
+    store: Store, buckets: list[Bucket], *, take: bool = True
+) -> tuple[Taken, dict[Bucket, int]]:
+    """
+    Take a slot of each; or take none, and give the seconds to wait by bucket. With ``take=False``
+    only look.
+    """
     for _ in range(ROUNDS):
         now = int(time.time() * 1000)
         held, free = _look(store, buckets, now)
@@ -164,7 +180,7 @@ def _take(store: Store, buckets: list[Bucket]) -> tuple[Taken, dict[Bucket, int]
             if bucket.level == "site":
                 _watch(store, bucket, len(held[bucket]), now)
         refused = {b: _wait(b, held[b], now) for b in buckets if not free[b]}
-        if refused:
+        if refused or not take:
             return [], refused
         taken: Taken = []
         for bucket in buckets:

@@ -9,10 +9,17 @@ from uuid import uuid4
 
 import pytest
 from django.core.cache import caches
-from django.db import connections
+from django.db import connection, connections
+from django.test.utils import CaptureQueriesContext
 
 from cognito_reset import replays, slots
-from cognito_reset.exceptions import CodeInvalid, MaybeSent, OutcomeUnknown, PasswordInvalid
+from cognito_reset.exceptions import (
+    CodeInvalid,
+    MaybeSent,
+    OutcomeUnknown,
+    PasswordInvalid,
+    Throttled,
+)
 from cognito_reset.models import ResetEvent, ThrottleSlot
 from cognito_reset.replays import ANSWERS, SECONDS_KEPT, Answer, Replay
 from cognito_reset.signals import password_reset_confirmed
@@ -382,6 +389,43 @@ def test_who_waits_holds_a_place(limited, settings):
     assert answers[0].status_code == 503
 
 
+def test_a_refused_attempt_leaves_no_trace(people, settings):
+    """Nothing is written for it: a flood costs the database nothing but looks."""
+    with_settings(settings, LIMITS={"confirm": {"identifier": "1/h"}}, THROTTLE_CACHE=None)
+    assert REST().confirm("alice").status_code == 400
+    assert REST().confirm("alice").status_code == 429  # the first one is worth a row in the audit
+    rows = list(ThrottleSlot.objects.values())
+    with CaptureQueriesContext(connection) as queries:
+        assert REST().confirm("alice").status_code == 429
+    assert list(ThrottleSlot.objects.values()) == rows
+    statements = {query["sql"].split()[0] for query in queries}
+    assert statements - {"SAVEPOINT", "RELEASE"} == {"SELECT"}
+
+
+def test_who_lost_the_last_slot_to_its_own_first_attempt_waits_for_it(limited, monkeypatch):
+    """It began between the look and the limits' own, and took what there was."""
+    first = replay()
+
+    def check():
+        if not first._begun:
+            assert first.begin() is None
+            raise Throttled(retry_after=60)
+
+    monkeypatch.setattr(replays.time, "sleep", lambda seconds: first.end(CodeInvalid))
+    assert replay().begin(check) == Answer(CodeInvalid)
+
+
+def test_who_is_refused_by_anothers_slot_is_refused(limited):
+    """And nothing of it is kept."""
+
+    def check():
+        raise Throttled(retry_after=60)
+
+    with pytest.raises(Throttled):
+        replay().begin(check)
+    assert replay().begin() is None
+
+
 # In the store
 
 
@@ -427,12 +471,13 @@ def test_one_that_ended_in_between_is_not_carried_out_again(limited, monkeypatch
             first.end(CodeInvalid)
         return take(self, bucket, number, now)
 
-    # The first look must not see the place taken.
-    read = kind.read
+    # Neither the first look nor the second must see the place taken.
+    read, looks = kind.read, iter(range(2))
 
     def blind(self, asked, now):
-        monkeypatch.setattr(kind, "read", read)
-        monkeypatch.setattr(kind, "take", late)
+        if next(looks) == 1:
+            monkeypatch.setattr(kind, "read", read)
+            monkeypatch.setattr(kind, "take", late)
         return {bucket: {} for bucket in asked}
 
     monkeypatch.setattr(kind, "read", blind)
@@ -462,8 +507,9 @@ def test_two_begin_and_one_is_told_to_wait(limited, monkeypatch):
     assert len(waited) == 1
 
 
-def test_a_row_whose_time_is_over_is_used_again(people, settings, clock):
+def test_a_row_whose_time_is_over_is_used_again(people, settings, clock, monkeypatch):
     """In the database the row of an old answer takes the new one."""
+    monkeypatch.setattr(slots, "PURGE_SHARE", 0)
     with_settings(settings, LIMITS={}, THROTTLE_CACHE=None)
     for error in (CodeInvalid, CodeInvalid, None):
         request = replay()
@@ -471,7 +517,7 @@ def test_a_row_whose_time_is_over_is_used_again(people, settings, clock):
         request.end(error)
         assert replay().begin() == Answer(error)
         clock[0] += SECONDS_KEPT + 1
-    assert ThrottleSlot.objects.count() == 3  # the place, and a row for each kind of answer
+    assert ThrottleSlot.objects.count() == 2  # a row for each kind of answer, none for the place
 
 
 def test_a_row_that_is_purged_in_between_is_made_anew(people, settings, clock, monkeypatch):
@@ -483,6 +529,7 @@ def test_a_row_that_is_purged_in_between_is_made_anew(people, settings, clock, m
     clock[0] += SECONDS_KEPT + 1
     again = replay()
     assert again.begin() is None
+    monkeypatch.setattr(slots, "PURGE_SHARE", 0)
     read = slots.DatabaseStore.read
 
     def purged(self, asked, now):

@@ -61,6 +61,22 @@ contract: $(VENV)/.stamp-test .cache/node_modules ## the emulator against moto's
 	npm install --loglevel=error --ignore-scripts --no-audit --no-fund --prefix .cache cognito-local@5.3.0 || \
 		{ echo "cognito-local is left out: npm can't install it."; test -z "$$CI"; }
 
+.PHONY: clients
+clients: $(VENV)/.stamp-test .cache/clients/.stamp ## real AWS clients against the demo (needs npm for most)
+	COGNITO_RESET_CLIENTS=1 $(RUN) -m pytest tests/clients $(ARGS)
+
+# boto3 and the AWS CLI have environments of their own: their versions aren't the suite's.
+.cache/clients/.stamp: $(wildcard tests/clients/*.txt tests/clients/*.json) | $(VENV)/.stamp-pip
+	@set -eu; mkdir -p .cache/clients; for name in boto3-oldest awscli; do \
+		$(RUN) -m venv --clear --without-pip .cache/clients/$$name; \
+		$(RUN) -m pip --python .cache/clients/$$name install --quiet --disable-pip-version-check \
+			--requirement tests/clients/$$name.txt; \
+	done
+	cp tests/clients/package.json tests/clients/package-lock.json .cache/clients
+	npm ci --loglevel=error --ignore-scripts --no-audit --no-fund --prefix .cache/clients || \
+		{ echo "The clients in JavaScript are left out: npm can't install them."; test -z "$$CI"; }
+	@touch $@
+
 .PHONY: wheel-test
 wheel-test: $(VENV)/.stamp-test ## the suite against the installed wheel, from a folder without the checkout
 	@set -eu; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; mkdir -p "$$folder/suite" $(DIST); \
@@ -98,7 +114,7 @@ thorough: lint types ## everything, with what takes long (hours)
 	COGNITO_RESET_TIMING_SAMPLES=300 $(MAKE) test
 	RACE_ROUNDS=20 $(MAKE) services
 	COGNITO_RESET_EVERY_WIDTH=1 $(MAKE) browser
-	$(MAKE) contract wheel-test tox mutants
+	$(MAKE) contract clients wheel-test tox mutants
 
 .PHONY: messages
 messages: $(VENV)/.stamp-test ## collect the texts to translate (needs gettext)

@@ -1,0 +1,15 @@
+// One call, from standard input to standard output: what every client in JavaScript has in common.
+"use strict";
+
+module.exports = async function run(call) {
+  const chunks = [];
+  for await (const chunk of process.stdin) chunks.push(chunk);
+  let result;
+  try {
+    const answer = await call(JSON.parse(Buffer.concat(chunks)));
+    result = { ok: true, answer: answer ?? {} };
+  } catch (error) {
+    result = { error: error.name, type: error.constructor.name, message: error.message };
+  }
+  process.stdout.write(JSON.stringify(result));
+};

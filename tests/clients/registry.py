@@ -1,0 +1,149 @@
+"""Every client, under one name and one call, and what it does by itself when a connection ends."""
+
+from __future__ import annotations
+
+import enum
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from tests.clients import replays
+
+ROOT: Final = Path(__file__).parents[2]
+HERE: Final = ROOT / "tests/clients"
+#: ``make clients`` installs them there.
+INSTALLED: Final = ROOT / ".cache/clients"
+#: Those of the endpoint; paws makes one slash more of each.
+FORMS: Final = ("/cognito", "/cognito/")
+TIMEOUT_SECONDS: Final = 90
+
+
+class Resends(enum.Enum):
+    NOT = "not at all"
+    PLAINLY = "as if it were new"
+    WITH_ID = "with an id that all attempts of a call share"
+
+
+@dataclass(frozen=True)
+class Client:
+    name: str
+    resends: Resends
+    command: tuple[str | Path, ...] = ()
+    needs: tuple[Path, ...] = ()
+    #: It raises a class of its own for each error that the model names.
+    has_classes: bool = False
+    #: AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER is all that it needs.
+    knows_variable: bool = False
+
+    def skip_if_absent(self) -> None:
+        """Skip the test where something that ``make clients`` installs isn't there."""
+        if self.needs and shutil.which(str(self.command[0])) is None:
+            pytest.skip(f"there is no {self.command[0]} here")
+        for path in self.needs:
+            if not path.exists():
+                pytest.skip(f"make clients installs {path.name}, and it isn't here")
+
+    def call(
+        self,
+        endpoint: str | None,
+        operation: str,
+        username: str,
+        *,
+        code: str = "",
+        password: str = "",
+        environment: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """
+        Make one call: ``{"ok": True, "answer": …}`` or ``{"error": name, "message": …}``, with the
+        exception's class as "type" where the client says it.
+        """
+        asked = {
+            "endpoint": endpoint,
+            "client_id": "demo",
+            "operation": operation,
+            "username": username,
+            "code": code,
+            "password": password,
+        }
+        if not self.command:
+            return replays.play(replays.CLIENTS[self.name], asked)
+        done = subprocess.run(
+            self.command,
+            input=json.dumps(asked),
+            env=_environment(environment or {}),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        said: dict[str, Any] = json.loads(done.stdout)
+        return said
+
+
+def _environment(more: Mapping[str, str]) -> dict[str, str]:
+    """Nothing of this machine's own AWS set-up, and no credentials: no client needs any."""
+    return {
+        "PATH": os.environ["PATH"],
+        "NODE_PATH": str(INSTALLED / "node_modules"),
+        "NODE_NO_WARNINGS": "1",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        **more,
+    }
+
+
+def _python(name: str, command: tuple[str | Path, ...], *needs: Path, **more: Any) -> Client:
+    return Client(name, Resends.WITH_ID, command, needs, **more)
+
+
+def _node(name: str, resends: Resends, script: str, package: str, **more: Any) -> Client:
+    needs = (INSTALLED / "node_modules" / package,)
+    return Client(name, resends, ("node", HERE / "js" / script), needs, **more)
+
+
+_BOTO3_OLDEST: Final = INSTALLED / "boto3-oldest"
+_BOTO3: Final = HERE / "boto3_client.py"
+
+CLIENTS: Final = (
+    _python("boto3-newest", (sys.executable, _BOTO3), has_classes=True, knows_variable=True),
+    _python(
+        "boto3-oldest",
+        (_BOTO3_OLDEST / "bin/python", _BOTO3),
+        _BOTO3_OLDEST,
+        has_classes=True,
+    ),
+    _python(
+        "aws-cli",
+        (sys.executable, HERE / "aws_cli.py"),
+        INSTALLED / "awscli",
+        knows_variable=True,
+    ),
+    _node(
+        "js-v3",
+        Resends.WITH_ID,
+        "sdk_v3.js",
+        "@aws-sdk/client-cognito-identity-provider",
+        has_classes=True,
+        knows_variable=True,
+    ),
+    _node("js-v2", Resends.PLAINLY, "sdk_v2.js", "aws-sdk"),
+    _node("identity-js", Resends.NOT, "identity_js.js", "amazon-cognito-identity-js"),
+    _node("amplify", Resends.WITH_ID, "amplify.js", "aws-amplify"),
+    Client("deno", Resends.NOT),
+    Client("paws", Resends.NOT),
+    Client("amazonka", Resends.NOT),
+    Client("ruby", Resends.WITH_ID),
+    Client("go-v1", Resends.PLAINLY),
+    Client("go-v2", Resends.WITH_ID),
+)

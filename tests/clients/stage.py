@@ -1,0 +1,41 @@
+"""The demo on an emulator that a test can look into, with as many users as are asked for."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+from cognito_reset.testing import Emulator
+from tests.demo import PASSWORD, Visitor
+
+
+class Site:
+    def __init__(self, url: str, emulator: Emulator, pool_id: str) -> None:
+        self.url = url
+        self.emulator = emulator
+        self.visitor = Visitor(url)
+        self._pool_id = pool_id
+        self._numbers = count(1)
+
+    def new_name(self) -> str:
+        return f"person{next(self._numbers)}"
+
+    def new_user(self) -> str:
+        """Make a user with a verified address, and give the name."""
+        name = self.new_name()
+        email = [
+            {"Name": "email", "Value": f"{name}@example.com"},
+            {"Name": "email_verified", "Value": "true"},
+        ]
+        user = {"UserPoolId": self._pool_id, "Username": name}
+        self._do("AdminCreateUser", {**user, "UserAttributes": email, "MessageAction": "SUPPRESS"})
+        self._do("AdminSetUserPassword", {**user, "Password": PASSWORD, "Permanent": True})
+        return name
+
+    def codes(self, username: str) -> list[str]:
+        """Give what was sent to the user, newest first."""
+        return [message["code"] for message in self.visitor.inbox() if message["username"] == username]
+
+    def _do(self, operation: str, body: dict[str, Any]) -> None:
+        status, answer = self.emulator.handle(operation, body)
+        assert status == 200, answer

@@ -1,0 +1,104 @@
+"""A connection that ends at the wrong time costs the user nothing, whatever client it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.clients.proxy import Loss, Proxy
+from tests.clients.registry import Client, Resends
+from tests.clients.stage import Site
+from tests.demo import NEW_PASSWORD
+
+AFTER = [Loss.ANSWER, Loss.HALF]
+
+
+def is_network_error(said: dict[str, Any]) -> bool:
+    """Whether the client says that it doesn't know: every name of Cognito's ends so."""
+    return "error" in said and not said["error"].endswith("Exception")
+
+
+def calls(site: Site, operation: str, username: str) -> int:
+    """How many of the site's own calls there were for this user."""
+    return sum(
+        (name, body["Username"]) == (operation, username) for name, body in site.emulator.calls
+    )
+
+
+def request_code(client: Client, proxy: Proxy, username: str) -> dict[str, Any]:
+    return client.call(f"{proxy.url}/cognito", "ForgotPassword", username)
+
+
+def confirm(client: Client, url: str, username: str, code: str) -> dict[str, Any]:
+    return client.call(
+        f"{url}/cognito", "ConfirmForgotPassword", username, code=code, password=NEW_PASSWORD
+    )
+
+
+def signs_in(site: Site, username: str) -> bool:
+    return site.visitor.sign_in(username, NEW_PASSWORD) == (200, "")
+
+
+def test_a_lost_request_for_a_code(client, site, proxy):
+    """Nothing reached the site: who resends gets one code, who doesn't says so."""
+    proxy.losses.append(Loss.REQUEST)
+    username = site.new_user()
+    said = request_code(client, proxy, username)
+    if client.resends is Resends.NOT:
+        assert is_network_error(said), said
+        assert site.codes(username) == []
+    else:
+        assert said.get("ok"), said
+        assert len(site.codes(username)) == 1
+
+
+@pytest.mark.parametrize("loss", AFTER)
+def test_a_lost_answer_to_a_request_for_a_code(client, site, proxy, loss):
+    """One code in the inbox; success for who says that it is the same call."""
+    proxy.losses.append(loss)
+    username = site.new_user()
+    said = request_code(client, proxy, username)
+    assert len(site.codes(username)) == 1
+    assert calls(site, "ForgotPassword", username) == 1
+    if client.resends is Resends.WITH_ID:
+        assert said.get("ok"), said
+        assert proxy.passed == 2
+    elif client.resends is Resends.PLAINLY:
+        assert said.get("error") == "LimitExceededException", said
+    else:
+        assert is_network_error(said), said
+
+
+def test_a_lost_confirm(client, site, proxy):
+    """Nothing reached the site: who resends succeeds, who doesn't can send it again."""
+    username = site.new_user()
+    assert request_code(client, proxy, username).get("ok")
+    (code,) = site.codes(username)
+    proxy.losses.append(Loss.REQUEST)
+    said = confirm(client, proxy.url, username, code)
+    if client.resends is Resends.NOT:
+        assert is_network_error(said), said
+        assert not signs_in(site, username)
+        said = confirm(client, proxy.url, username, code)
+    assert said.get("ok"), said
+    assert signs_in(site, username)
+
+
+@pytest.mark.parametrize("loss", AFTER)
+def test_a_lost_answer_to_a_confirm(client, site, proxy, loss):
+    """The password was changed, and nobody is told that it wasn't."""
+    username = site.new_user()
+    assert request_code(client, proxy, username).get("ok")
+    (code,) = site.codes(username)
+    proxy.losses.append(loss)
+    said = confirm(client, proxy.url, username, code)
+    if client.resends is Resends.NOT:
+        assert is_network_error(said), said
+    else:
+        assert said.get("ok"), said
+        assert proxy.passed == 3
+    assert signs_in(site, username)
+    # The person's own second try, which no client marks as such.
+    assert confirm(client, site.url, username, code).get("ok")
+    assert calls(site, "ConfirmForgotPassword", username) == 1

@@ -38,6 +38,9 @@ class Client:
     resends: Resends
     command: tuple[str | Path, ...] = ()
     needs: tuple[Path, ...] = ()
+    #: An answer that ends early is a broken connection to it. Others take what came for all of it,
+    #: or give up.
+    notices_half: bool = True
     #: It raises a class of its own for each error that the model names.
     has_classes: bool = False
     #: AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER is all that it needs.
@@ -116,11 +119,18 @@ _BOTO3_OLDEST: Final = INSTALLED / "boto3-oldest"
 _BOTO3: Final = HERE / "boto3_client.py"
 
 CLIENTS: Final = (
-    _python("boto3-newest", (sys.executable, _BOTO3), has_classes=True, knows_variable=True),
+    _python(
+        "boto3-newest",
+        (sys.executable, _BOTO3),
+        notices_half=False,
+        has_classes=True,
+        knows_variable=True,
+    ),
     _python(
         "boto3-oldest",
         (_BOTO3_OLDEST / "bin/python", _BOTO3),
         _BOTO3_OLDEST,
+        notices_half=False,
         has_classes=True,
     ),
     _python(
@@ -137,9 +147,16 @@ CLIENTS: Final = (
         has_classes=True,
         knows_variable=True,
     ),
-    _node("js-v2", Resends.PLAINLY, "sdk_v2.js", "aws-sdk"),
-    _node("identity-js", Resends.NOT, "identity_js.js", "amazon-cognito-identity-js"),
-    _node("amplify", Resends.WITH_ID, "amplify.js", "aws-amplify"),
+    _node("js-v2", Resends.PLAINLY, "sdk_v2.js", "aws-sdk", notices_half=False),
+    _node(
+        "identity-js",
+        Resends.NOT,
+        "identity_js.js",
+        "amazon-cognito-identity-js",
+        notices_half=False,
+    ),
+    _node("amplify", Resends.WITH_ID, "amplify.js", "aws-amplify", notices_half=False),
+    # Where a half answer makes these resend is not known: the replays always do.
     Client("deno", Resends.NOT),
     Client("paws", Resends.NOT),
     Client("amazonka", Resends.NOT),

@@ -32,6 +32,13 @@ class Site:
         self._do("AdminSetUserPassword", {**user, "Password": PASSWORD, "Permanent": True})
         return name
 
+    def new_user_with_code(self) -> tuple[str, str]:
+        username = self.new_user()
+        page = self.visitor.post_json("/api/password-reset/", username=username)
+        assert page.status == 202, page.text
+        (code,) = self.codes(username)
+        return username, code
+
     def codes(self, username: str) -> list[str]:
         """Give what was sent to the user, newest first."""
         return [message["code"] for message in self.visitor.inbox() if message["username"] == username]

@@ -195,9 +195,15 @@ class UserContextDataSerializer(serializers.Serializer[Any]):
     encoded_data = StrictCharField(limit=131072, required=False, allow_null=True, allow_blank=True)
 
 
-class SecretHashField(StrictCharField):
+class LettersField(StrictCharField):
+    """A member whose pattern is a set of letters, of which Java knows ASCII's only."""
+
+    def __init__(self, *, letters: str, **kwargs: Any) -> None:
+        self.letters = re.compile(f"[{letters}]*", re.ASCII)
+        super().__init__(**kwargs)
+
     def clean(self, data: str) -> str:
-        if not re.fullmatch(r"[\w+=/]*", data):
+        if not self.letters.fullmatch(data):
             self.fail("characters")
         return data
 
@@ -209,8 +215,8 @@ class AWSContextDataSerializer(serializers.Serializer[Any]):
 class AWSCallerSerializer(serializers.Serializer[Any]):
     """What only Cognito's own protocol has of a caller. It is looked at, and not passed on."""
 
-    client_id = StrictCharField(limit=128)
-    secret_hash = SecretHashField(limit=128, required=False)
+    client_id = LettersField(limit=128, letters=r"\w+")
+    secret_hash = LettersField(limit=128, letters=r"\w+=/", required=False)
     user_context_data = AWSContextDataSerializer(required=False)
 
 

@@ -197,7 +197,9 @@ def play(client: Client, asked: Mapping[str, str]) -> dict[str, Any]:
     )
     for attempt in range(1, client.attempts + 1):
         try:
-            answer = _exchange(parts.hostname or "", parts.port or 80, client.request(call, attempt))
+            answer = _exchange(
+                parts.hostname or "", parts.port or 80, client.request(call, attempt)
+            )
         except (OSError, Broken) as error:
             said = {"error": type(error).__name__, "message": str(error)}
             continue

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from example_project.settings import *  # noqa: F403
 from example_project.settings import COGNITO_RESET as OF_DEMO
 
-COGNITO_RESET = {
+COGNITO_RESET: dict[str, Any] = {
     **OF_DEMO,
-    "POOLS": {"default": {**OF_DEMO["POOLS"]["default"], "PUBLISHED_CLIENT_ID": "demo"}},
     # Those for each identifier stay.
     "LIMITS": {
         "request": {"network": "100000/h", "site": "100000/h"},

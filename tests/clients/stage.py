@@ -41,7 +41,9 @@ class Site:
 
     def codes(self, username: str) -> list[str]:
         """Give what was sent to the user, newest first."""
-        return [message["code"] for message in self.visitor.inbox() if message["username"] == username]
+        return [
+            message["code"] for message in self.visitor.inbox() if message["username"] == username
+        ]
 
     def _do(self, operation: str, body: dict[str, Any]) -> None:
         status, answer = self.emulator.handle(operation, body)

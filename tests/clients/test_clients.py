@@ -85,14 +85,12 @@ def test_an_operation_that_is_not_served(client, site, endpoint):
 
 def test_a_password_arrives_whole(client, site):
     """Blanks inside, quotes, backslashes, letters of other scripts, and what UTF-16 takes two for."""
-    password = 'A"b\\c\'1 дなé😀</x>%20&'
+    password = "A\"b\\c'1 дなé😀</x>%20&"
     username = site.new_user()
     endpoint = f"{site.url}/cognito"
     assert client.call(endpoint, "ForgotPassword", username).get("ok")
     (code,) = site.codes(username)
-    said = client.call(
-        endpoint, "ConfirmForgotPassword", username, code=code, password=password
-    )
+    said = client.call(endpoint, "ConfirmForgotPassword", username, code=code, password=password)
     assert said.get("ok"), said
     assert site.visitor.sign_in(username, password) == (200, "")
 

@@ -22,8 +22,7 @@ def is_network_error(said: dict[str, Any]) -> bool:
 def calls(site: Site, operation: str, username: str) -> int:
     """How many of the site's own calls there were for this user."""
     return sum(
-        (name, body.get("Username")) == (operation, username)
-        for name, body in site.emulator.calls
+        (name, body.get("Username")) == (operation, username) for name, body in site.emulator.calls
     )
 
 

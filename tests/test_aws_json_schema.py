@@ -100,12 +100,21 @@ def is_valid(operation: str) -> Any:
     return jsonschema.Draft202012Validator(request_schema(operation)).is_valid
 
 
+@cache
+def one_of_each() -> list[str]:
+    """A character of every category: drawn at random, few would be anything but a letter."""
+    characters = map(chr, range(sys.maxunicode + 1))
+    found = {unicodedata.category(c): c for c in characters if unicodedata.category(c) != "Cs"}
+    return [*found.values(), "a", "_", "-", "+", "~"]
+
+
 def allowed(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
     """Values that ``schema`` allows."""
     if schema["type"] == "string":
         matches = re.compile(schema.get("pattern", "")).search
         # Each of the model's patterns is one set of characters, repeated.
-        letters = st.characters(exclude_categories=["Cs"]).filter(matches)
+        letters = st.sampled_from(list(filter(matches, one_of_each())))
+        letters |= st.characters(exclude_categories=["Cs"]).filter(matches)
         most = min(schema["maxLength"], 3000)
         least = schema.get("minLength", 1)
         return st.text(letters, min_size=least, max_size=most) | st.just("a" * most)
@@ -234,6 +243,18 @@ def wrong(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
         if "pattern" in schema:
             others.append(st.text(max_size=20))
     return st.one_of(others)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_the_longest_and_one_more(people, operation):
+    properties = request_schema(operation)["properties"]
+    bounded = {name: p["maxLength"] for name, p in properties.items() if p["type"] == "string"}
+    assert set(bounded) == {"ClientId", "SecretHash", *VALID[operation]}
+    for name, most in bounded.items():
+        if name != "ClientId":
+            assert answer(operation, request_of(operation, **{name: "a" * most})) in ANSWERS
+        found = answer(operation, request_of(operation, **{name: "a" * (most + 1)}))
+        assert found == "InvalidParameterException", name
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from example_project.settings import *  # noqa: F403
-from example_project.settings import COGNITO_RESET as OF_DEMO
+from example_project.settings import COGNITO_RESET
 
-COGNITO_RESET: dict[str, Any] = {
-    **OF_DEMO,
-    # Those for each identifier stay.
+# Limits for each identifier stay.
+MORE: dict[str, Any] = {
     "LIMITS": {
         "request": {"network": "100000/h", "site": "100000/h"},
         "confirm": {"network": "100000/h", "site": "100000/h"},
     },
     "UNIFORM_RESPONSE_SECONDS": 0,
 }
+COGNITO_RESET.update(MORE)

@@ -16,12 +16,23 @@ SWITCH = "COGNITO_RESET_CLIENTS"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "client" in metafunc.fixturenames:
-        metafunc.parametrize("client", CLIENTS, ids=lambda client: client.name, indirect=True)
+    for fixture, clients in {
+        "client": CLIENTS,
+        "client_by_variable": [client for client in CLIENTS if client.knows_variable],
+    }.items():
+        if fixture in metafunc.fixturenames:
+            metafunc.parametrize(fixture, clients, ids=lambda client: client.name, indirect=True)
 
 
 @pytest.fixture
 def client(request: pytest.FixtureRequest) -> Client:
+    found: Client = request.param
+    found.skip_if_absent()
+    return found
+
+
+@pytest.fixture
+def client_by_variable(request: pytest.FixtureRequest) -> Client:
     found: Client = request.param
     found.skip_if_absent()
     return found

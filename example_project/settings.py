@@ -10,9 +10,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import environ  # type: ignore[import-untyped]  # it ships no types
+from corsheaders.defaults import default_headers
 from django.conf.global_settings import LANGUAGES as DJANGO_LANGUAGES
 
-from cognito_reset import custom_message
+from cognito_reset import cors, custom_message
 
 BASE_DIR = Path(__file__).resolve().parent
 
@@ -33,11 +34,13 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.sessions",
     "django.contrib.staticfiles",
+    "corsheaders",
     "rest_framework",
     "cognito_reset",
 ]
 MIDDLEWARE = [
     "example_project.middleware.content_security_policy",
+    "corsheaders.middleware.CorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -76,6 +79,12 @@ LANGUAGE_CODE = "en"
 # Those of the app. The demo's own pages are in English.
 LANGUAGES = [pair for pair in DJANGO_LANGUAGES if pair[0] in custom_message.TEXTS]
 TIME_ZONE = "UTC"
+
+# Nobody by default: CORS_ALLOWED_ORIGINS=http://localhost:5173 lets an app there use the endpoints.
+CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
+CORS_URLS_REGEX = r"^/(api/|cognito/*$)"
+CORS_ALLOW_HEADERS = (*default_headers, *cors.ALLOW_HEADERS)
+CORS_EXPOSE_HEADERS = cors.EXPOSE_HEADERS
 
 POOL_KEYS = ("REGION", "USER_POOL_ID", "CLIENT_ID", "CLIENT_SECRET", "ENDPOINT_URL")
 _POOL = {key: env(f"COGNITO_{key}", default="") for key in POOL_KEYS}

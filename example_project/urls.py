@@ -14,6 +14,7 @@ urlpatterns = [
     path("api/password-reset/", include("cognito_reset.api_urls")),
     path("cognito", include("cognito_reset.aws_json_urls")),
     path("spa/", views.spa, name="spa"),
+    path("sdk/", views.sdk, name="sdk"),
     path("inbox/", views.inbox, name="inbox"),
     path("inbox.json", views.inbox_json, name="inbox-json"),
     path("sign-in/", views.sign_in, name="sign-in"),

@@ -18,7 +18,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from cognito_reset.conf import conf
+from cognito_reset.conf import DEFAULT_POOL, conf
 from cognito_reset.views import redirect_to_reset
 from example_project import emulator, pool
 
@@ -35,6 +35,7 @@ def home(request: HttpRequest) -> HttpResponse:
         "users": [(user, emulator.PEOPLE.get(user.username, "")) for user in users or []],
         "shown": shown,
         "limits": conf.limits is not None,
+        "client_id": client_id(),
     }
     return render(request, "example_project/home.html", context)
 
@@ -42,6 +43,15 @@ def home(request: HttpRequest) -> HttpResponse:
 @require_safe
 def spa(request: HttpRequest) -> HttpResponse:
     return render(request, "example_project/spa.html")
+
+
+@require_safe
+def sdk(request: HttpRequest) -> HttpResponse:
+    return render(request, "example_project/sdk.html", {"client_id": client_id()})
+
+
+def client_id() -> str:
+    return conf.pool(DEFAULT_POOL).published_client_id
 
 
 @require_safe

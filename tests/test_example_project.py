@@ -256,6 +256,7 @@ def test_who_can_get_no_code_gets_the_same_answer(visitor):
         "/password-reset/confirm/",
         "/api/password-reset/",
         "/spa/",
+        "/sdk/",
         "/inbox/",
         "/inbox.json",
         "/sign-in/",
@@ -263,6 +264,7 @@ def test_who_can_get_no_code_gets_the_same_answer(visitor):
         "/admin/login/",
         "/static/example_project/spa.js",
         "/cognito",
+        "/static/example_project/aws-sdk.js",
         "/no-such-page/",
     ],
 )
@@ -314,6 +316,29 @@ def test_limits_can_be_turned_off(monkeypatch, value, limits):
     monkeypatch.setattr(environ.Env, "ENVIRON", environment)
     settings = runpy.run_path(str(ROOT / "example_project" / "settings.py"))
     assert settings["COGNITO_RESET"]["LIMITS"] == limits
+
+
+@pytest.mark.parametrize(
+    ("value", "origins"),
+    [
+        (None, []),
+        (
+            "http://localhost:5173,http://localhost:3000",
+            ["http://localhost:5173", "http://localhost:3000"],
+        ),
+    ],
+)
+def test_d18_other_origins_are_let_in_by_name(monkeypatch, value, origins):
+    """D18: none by default."""
+    environment = {} if value is None else {"CORS_ALLOWED_ORIGINS": value}
+    monkeypatch.setattr(environ.Env, "ENVIRON", environment)
+    settings = runpy.run_path(str(ROOT / "example_project" / "settings.py"))
+    assert settings["CORS_ALLOWED_ORIGINS"] == origins
+
+
+def test_the_demo_gives_no_cause_for_warnings(demo, at_first):
+    """Its settings are what the checks ask for."""
+    assert "WARNINGS" not in demo.errors
 
 
 def test_another_server_runs_on_an_emulator_of_its_own(tmp_path):

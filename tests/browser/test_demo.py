@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.browser.conftest import windows
@@ -96,25 +98,40 @@ def test_a_visitor_follows_the_link_in_the_mail(open_window, site):
     assert "accepted the password of heidi" in sign_in(window, "heidi", "Linked-horse-4")
 
 
-def test_the_single_page_app_resets_a_password(open_window):
-    """The same by fetch(): an error at its field first, then the new password."""
+@pytest.mark.parametrize("path", ["/spa/", "/sdk/"])
+def test_the_single_page_app_resets_a_password(open_window, path):
+    """The same by fetch() or by an AWS SDK: errors at their fields first, then the new password."""
     window = open_window()
-    window.goto("/spa/")
+    window.goto(path)
     window.click("text=Send code")
-    window.wait_for_selector("#username[aria-invalid]")
-    assert "Enter your username" in window.inner_text("#username-error")
+    window.wait_for_selector(".cr-error >> text=Enter your username")
     window.fill("#username", "heidi")
     window.click("text=Send code")
     window.wait_for_selector("#confirmation_code:visible")
     inbox = open_window()
-    window.fill("#confirmation_code", newest_code(inbox, "heidi"))
+    window.fill("#confirmation_code", "000000")
     window.fill("#password", "short")
     window.click("text=Change password")
     window.wait_for_selector("#password[aria-invalid]")
-    window.fill("#password", NEW_PASSWORD)
+    assert window.inner_text("#password-error").startswith("Use at least 8 characters. Use an")
+    window.fill("#password", f"{NEW_PASSWORD}{path}")
+    window.click("text=Change password")
+    window.wait_for_selector("#confirmation_code[aria-invalid]")
+    window.fill("#confirmation_code", newest_code(inbox, "heidi"))
     window.click("text=Change password")
     window.wait_for_selector("text=Your password has been changed")
-    assert "accepted the password of heidi" in sign_in(window, "heidi", NEW_PASSWORD)
+    assert "accepted the password of heidi" in sign_in(window, "heidi", f"{NEW_PASSWORD}{path}")
+
+
+@pytest.mark.parametrize("path", ["/spa/", "/sdk/"])
+def test_a_lost_answer_is_no_refusal(open_window, path):
+    """The single-page apps say that they heard nothing."""
+    window = open_window()
+    window.goto(path)
+    window.fill("#username", "nobody")
+    window.route(re.compile("/cognito|/api/"), lambda route: route.abort())
+    window.click("text=Send code")
+    window.wait_for_selector("text=The answer is missing.")
 
 
 def test_staff_send_a_reset_from_the_admin(open_window):
@@ -135,7 +152,7 @@ def test_staff_send_a_reset_from_the_admin(open_window):
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/password-reset/", "/password-reset/confirm/", "/spa/", "/inbox/", "/sign-in/"],
+    ["/", "/password-reset/", "/password-reset/confirm/", "/spa/", "/sdk/", "/inbox/", "/sign-in/"],
 )
 @pytest.mark.parametrize("width", [320, 1280])
 def test_u20_pages_fit_the_window(open_window, path, width):

@@ -46,7 +46,7 @@ services: $(VENV)/.stamp-test $(VENV)/.stamp-services ## the tests that want a r
 	$(RUN) -m pytest tests/services $(ARGS)
 
 .PHONY: browser
-browser: $(VENV)/.stamp-test $(VENV)/.stamp-browser ## the tests that drive a headless Chromium
+browser: $(VENV)/.stamp-test $(VENV)/.stamp-browser .cache/clients/.stamp ## the tests that drive a headless Chromium
 	$(RUN) -m pytest tests/browser $(ARGS)
 
 .PHONY: screenshots
@@ -75,6 +75,10 @@ clients: $(VENV)/.stamp-test .cache/clients/.stamp ## real AWS clients against t
 	cp tests/clients/package.json tests/clients/package-lock.json .cache/clients
 	npm ci --loglevel=error --ignore-scripts --no-audit --no-fund --prefix .cache/clients && touch $@ || \
 		{ echo "The clients in JavaScript are left out: npm can't install them."; test -z "$$CI"; }
+
+.PHONY: sdk
+sdk: .cache/clients/.stamp ## bundle the AWS SDK for the demo's page (needs npm)
+	$(RUN) -m tests.clients.bundle
 
 .PHONY: wheel-test
 wheel-test: $(VENV)/.stamp-test ## the suite against the installed wheel, from a folder without the checkout

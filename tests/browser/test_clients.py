@@ -23,6 +23,7 @@ import { Amplify } from "aws-amplify";
 import { createRoot } from "react-dom/client";
 import * as amplify from "./amplify.js";
 import { SignIn } from "./authenticator.jsx";
+import { passwordRules } from "./policy.js";
 import * as rest from "./rest.js";
 import * as sdk from "./sdk.js";
 
@@ -33,6 +34,13 @@ window.call = async (kind, endpoint, method, ...given) => {
   } catch ({ name, message, errors, retryAfter }) {
     return { name, message, codes: errors?.map((error) => error.code), retryAfter };
   }
+};
+window.rules = async (endpoint, password) => {
+  const input = document.createElement("input");
+  const { texts, left } = await passwordRules(endpoint, input);
+  input.value = password;
+  const attribute = input.getAttribute("passwordrules");
+  return { texts, left: left().map((rule) => rule.code), attribute };
 };
 window.authenticator = (endpoint) => {
   const Cognito = { userPoolId: "us-east-1_Example01", userPoolClientId: "demo" };
@@ -147,6 +155,15 @@ def test_nobody_gets_the_same_answer_as_anybody(window, site, kind):
         # Another for each request, of anybody's.
         seen["answer"].pop("$metadata", None)
     assert known == unknown
+
+
+def test_the_rules_can_be_shown_before_one_types(window, site):
+    """In words, for password managers, and as patterns."""
+    endpoint = site.url + ENDPOINTS["rest"]
+    rules = window.evaluate("(endpoint) => window.rules(endpoint, 'Secret 🔑')", endpoint)
+    assert rules["left"] == ["password_no_number"]
+    assert rules["texts"][0] == "Use at least 8 characters."
+    assert rules["attribute"].startswith("minlength: 8; required: lower;")
 
 
 @pytest.mark.parametrize("kind", AWS)

@@ -1,0 +1,10 @@
+// policy.js: what a new password must be.
+export async function passwordRules(endpoint, input) {
+  const response = await fetch(`${endpoint}policy/`);
+  const { rules, hints, passwordrules } = await response.json();
+  input.setAttribute("passwordrules", passwordrules); // what password managers make one by
+  return {
+    texts: [...rules.map((rule) => rule.text), ...hints], // to be shown before one types
+    left: () => rules.filter((rule) => !new RegExp(rule.pattern, "su").test(input.value)),
+  };
+}

@@ -19,6 +19,7 @@ from django.utils.log import log_response
 from django.views.decorators.debug import sensitive_variables
 from rest_framework import exceptions
 from rest_framework.request import Request
+from rest_framework.settings import api_settings
 
 from cognito_reset.api import PublicAPIView, StrictJSONParser
 from cognito_reset.conf import conf
@@ -150,7 +151,8 @@ def _refused(error: exceptions.APIException) -> tuple[str, str, int]:
 
 def _member(attr: str | None) -> str:
     """Give AWS's name for a field, dotted."""
-    return ".".join(NAMES.get(name, name) for name in str(attr).split("."))
+    names = str(attr).removesuffix(f".{api_settings.NON_FIELD_ERRORS_KEY}").split(".")
+    return ".".join(NAMES.get(name, name) for name in names)
 
 
 @sensitive_variables()

@@ -29,7 +29,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView, exception_handler
 
 from cognito_reset.exceptions import CognitoResetMisconfigured, ResetError
-from cognito_reset.policy import get_policy
+from cognito_reset.policy import PasswordPolicy, get_policy
 from cognito_reset.steps import (
     BODY_LIMIT,
     RESEND_AFTER_SECONDS,
@@ -47,6 +47,10 @@ class TooLarge(exceptions.APIException):
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
     default_detail = _("The request is too large.")
     default_code = "too_large"
+
+
+class NotJSON(exceptions.ParseError):
+    default_detail = _("Send a JSON object.")
 
 
 class StrictJSONParser(BaseParser):
@@ -71,7 +75,7 @@ class StrictJSONParser(BaseParser):
             return json.loads(body, object_pairs_hook=_each_once, parse_constant=_no_constant)
         except (ValueError, RecursionError, UnreadablePostError):
             pass
-        raise exceptions.ParseError(_("Send a JSON object."))
+        raise NotJSON
 
 
 class JSONNegotiation(DefaultContentNegotiation):
@@ -116,7 +120,7 @@ class StepAPIView(PublicAPIView):
         try:
             return self.answer(step.run(request.data))
         except ResetError as error:
-            failure = _api_exception(error)
+            failure = api_exception(error)
         raise failure
 
     def answer(self, result: Any) -> Response:
@@ -151,17 +155,19 @@ class PolicyAPIView(PublicAPIView):
 
     def get(self, request: Request, pool: str | None = None, **kwargs: Any) -> Response:
         try:
-            policy = get_policy(resolve_pool(request._request, pool))
-            rules = [vars(rule) for rule in policy.rules]
-            return Response(
-                {"rules": rules, "hints": policy.hints, "passwordrules": policy.passwordrules}
-            )
+            return self.answer(get_policy(resolve_pool(request._request, pool)))
         except CognitoResetMisconfigured as error:
             failure = misconfigured(error)
-        raise _api_exception(failure)
+        raise api_exception(failure)
+
+    def answer(self, policy: PasswordPolicy) -> Response:
+        rules = [vars(rule) for rule in policy.rules]
+        return Response(
+            {"rules": rules, "hints": policy.hints, "passwordrules": policy.passwordrules}
+        )
 
 
-def _api_exception(error: ResetError) -> exceptions.APIException:
+def api_exception(error: ResetError) -> exceptions.APIException:
     """Give the DRF exception that says ``error``, its code and its wait."""
     if error.field:
         detail = exceptions.ErrorDetail(str(error.message), error.code)
@@ -177,11 +183,15 @@ def _standardized(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's own handler, and the shape of drf-standardized-errors for its answer."""
     response = exception_handler(error, context)
     if response is not None and isinstance(error, exceptions.APIException):
-        kind = "server_error" if error.status_code >= 500 else "client_error"
-        if isinstance(error, exceptions.ValidationError):
-            kind = "validation_error"
-        response.data = {"type": kind, "errors": [vars(problem) for problem in problems(error)]}
+        response.data = error_body(error)
     return response
+
+
+def error_body(error: exceptions.APIException) -> dict[str, Any]:
+    kind = "server_error" if error.status_code >= 500 else "client_error"
+    if isinstance(error, exceptions.ValidationError):
+        kind = "validation_error"
+    return {"type": kind, "errors": [vars(problem) for problem in problems(error)]}
 
 
 @sensitive_variables()

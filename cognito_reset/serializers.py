@@ -236,8 +236,9 @@ class RequestCodeSerializer(serializers.Serializer[Any]):
 
 
 class ConfirmResetSerializer(RequestCodeSerializer):
-    """What ConfirmForgotPassword takes of a caller. The context has the ``policy``."""
+    """What ConfirmForgotPassword takes of a caller."""
 
+    # The context has the ``policy``.
     confirmation_code = CodeField(
         limit=2048,
         write_only=True,

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.core.checks import Tags, register
 from django.utils.translation import gettext_lazy as _
 
@@ -19,3 +19,7 @@ class CognitoResetConfig(AppConfig):
         register(check_deployment, Tags.security, deploy=True)
         register(check_urls, Tags.urls)
         receivers.connect()
+        if apps.is_installed("drf_spectacular"):
+            from cognito_reset import openapi
+
+            openapi.name_components()

@@ -70,6 +70,12 @@ _KINDS: Final = {
         "[-!#$%&()*+,.:;=?@_]",
     ),
 }
+# Beyond the rules: ours and Django's own validators'. Others have codes of their own.
+VALIDATOR_CODES: Final = (
+    "password_too_similar",
+    "password_too_common",
+    "password_entirely_numeric",
+)
 
 
 @dataclass(frozen=True)
@@ -171,6 +177,14 @@ def _validators() -> list[Any]:
         return get_default_password_validators() if conf.auth_password_validators else []
     except ImproperlyConfigured as error:  # of Django's, which names no value
         raise CognitoResetMisconfigured(str(error)) from None
+
+
+def has_codes_of_its_own() -> bool:
+    """Whether the site has validators beside Django's, with codes that only they know."""
+    return any(
+        type(validator).__module__ != "django.contrib.auth.password_validation"
+        for validator in _validators()
+    )
 
 
 @sensitive_variables()

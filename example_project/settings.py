@@ -13,7 +13,7 @@ import environ  # type: ignore[import-untyped]  # it ships no types
 from corsheaders.defaults import default_headers
 from django.conf.global_settings import LANGUAGES as DJANGO_LANGUAGES
 
-from cognito_reset import cors, custom_message
+from cognito_reset import __version__, cors, custom_message
 
 BASE_DIR = Path(__file__).resolve().parent
 
@@ -36,6 +36,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "corsheaders",
     "rest_framework",
+    "drf_spectacular",
     "cognito_reset",
 ]
 MIDDLEWARE = [
@@ -85,6 +86,14 @@ CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
 CORS_URLS_REGEX = r"^/(api/|cognito/*$)"
 CORS_ALLOW_HEADERS = (*default_headers, *cors.ALLOW_HEADERS)
 CORS_EXPOSE_HEADERS = cors.EXPOSE_HEADERS
+
+REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema"}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "The demo of django-cognito-reset",
+    "VERSION": __version__,
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+}
 
 POOL_KEYS = ("REGION", "USER_POOL_ID", "CLIENT_ID", "CLIENT_SECRET", "ENDPOINT_URL")
 _POOL = {key: env(f"COGNITO_{key}", default="") for key in POOL_KEYS}

@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.contrib.staticfiles.urls import staticfiles_urlpatterns
 from django.urls import include, path
 from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularAPIView
 
 from cognito_reset.views import RequestView
 from example_project import views
@@ -12,6 +13,7 @@ urlpatterns = [
     path("", views.home, name="home"),
     path("password-reset/", include("cognito_reset.urls")),
     path("api/password-reset/", include("cognito_reset.api_urls")),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("cognito", include("cognito_reset.aws_json_urls")),
     path("spa/", views.spa, name="spa"),
     path("sdk/", views.sdk, name="sdk"),

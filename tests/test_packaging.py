@@ -67,7 +67,7 @@ def test_wheel_holds_the_whole_package_and_nothing_else(wheel):
 
 
 def test_wheel_metadata(wheel):
-    """The metadata names the licence, the Python, three requirements and an extra."""
+    """The metadata names the licence, the Python, three requirements and two extras."""
     (name,) = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
     metadata = message_from_bytes(wheel.read(name))
     assert metadata["Name"] == "django-cognito-reset"
@@ -78,6 +78,7 @@ def test_wheel_metadata(wheel):
         "Django>=5.2",
         "boto3>=1.35",
         "djangorestframework>=3.16",
+        'drf-spectacular>=0.29; extra == "openapi"',
         'phonenumbers>=8.13; extra == "phone"',
     ]
 

@@ -119,6 +119,7 @@ class Command(BaseCommand):
             "/password-reset/": "the pages",
             "/spa/": "a single-page app on the REST endpoints",
             "/sdk/": "the same by an AWS SDK",
+            "/api/schema/": "the OpenAPI schema of the REST endpoints",
             "/cognito/": "the endpoint for AWS SDKs, with the ClientId demo",
             "/inbox/": "what Cognito has sent",
             "/sign-in/": f"sign in: alice, {emulator.PASSWORD}",

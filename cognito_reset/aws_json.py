@@ -73,6 +73,7 @@ class AWSJSONView(PublicAPIView):
 
     http_method_names = ["post"]
     parser_classes = (AWSJSONParser,)
+    schema = None  # no part of a site's OpenAPI: Cognito's own description holds
     steps: ClassVar[Mapping[str, type[Step]]] = {
         "ForgotPassword": RequestCode,
         "ConfirmForgotPassword": ConfirmReset,

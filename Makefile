@@ -114,7 +114,7 @@ mutants: $(VENV)/.stamp-test ## mutation testing of the rooms that keep attacker
 
 .PHONY: thorough
 thorough: lint types ## everything, with what takes long (hours)
-	COGNITO_RESET_TIMING_SAMPLES=300 $(MAKE) test
+	COGNITO_RESET_TIMING_SAMPLES=300 COGNITO_RESET_SCHEMA_EXAMPLES=1000 $(MAKE) test
 	RACE_ROUNDS=20 $(MAKE) services
 	COGNITO_RESET_EVERY_WIDTH=1 $(MAKE) browser
 	$(MAKE) contract clients wheel-test tox mutants

@@ -21,7 +21,7 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.settings import api_settings
 
-from cognito_reset.api import PublicAPIView, StrictJSONParser
+from cognito_reset.api import NotJSON, PublicAPIView, StrictJSONParser
 from cognito_reset.conf import conf
 from cognito_reset.exceptions import CognitoResetMisconfigured, OutcomeUnknown, ResetError
 from cognito_reset.serializers import AWSCallerSerializer
@@ -160,7 +160,7 @@ def _member(attr: str | None) -> str:
 def _values(body: Any) -> dict[str, Any]:
     """Give the members by our fields' names. Null is absent: some SDKs send it for what isn't set."""
     if not isinstance(body, dict):
-        raise exceptions.ParseError("Send a JSON object.")
+        raise NotJSON
     return {
         MEMBERS[name]: _values(value) if name in STRUCTURES and isinstance(value, dict) else value
         for name, value in body.items()

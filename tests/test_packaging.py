@@ -120,7 +120,7 @@ def test_app_stays_small():
     """
     elsewhere = {"testing", "custom_message.py"}
     sources = [path for path in PACKAGE.rglob("*.py") if not elsewhere & set(path.parts)]
-    assert sum(map(lines_of_code, sources)) < 3600
+    assert sum(map(lines_of_code, sources)) < 4300
 
 
 SETTINGS = """

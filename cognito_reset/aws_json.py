@@ -13,8 +13,9 @@ from typing import Any, ClassVar, Final
 from uuid import uuid4
 
 from django.conf import settings
+from django.core.exceptions import PermissionDenied
 from django.core.signals import got_request_exception
-from django.http import HttpResponseBase, JsonResponse
+from django.http import Http404, HttpResponseBase, JsonResponse
 from django.utils.log import log_response
 from django.views.decorators.debug import sensitive_variables
 from rest_framework import exceptions
@@ -23,7 +24,7 @@ from rest_framework.settings import api_settings
 
 from cognito_reset.api import NotJSON, PublicAPIView, StrictJSONParser
 from cognito_reset.conf import conf
-from cognito_reset.exceptions import CognitoResetMisconfigured, OutcomeUnknown, ResetError
+from cognito_reset.exceptions import CognitoResetMisconfigured, ResetError, Unavailable
 from cognito_reset.serializers import AWSCallerSerializer
 from cognito_reset.service import Delivery
 from cognito_reset.steps import (
@@ -72,6 +73,7 @@ class AWSJSONView(PublicAPIView):
     """ForgotPassword and ConfirmForgotPassword."""
 
     http_method_names = ["post"]
+    step: Step | None = None
     parser_classes = (AWSJSONParser,)
     schema = None  # no part of a site's OpenAPI: Cognito's own description holds
     steps: ClassVar[Mapping[str, type[Step]]] = {
@@ -95,13 +97,13 @@ class AWSJSONView(PublicAPIView):
         if caller.validated_data["client_id"] != conf.pool(alias).published_client_id:
             text = "This site publishes another ClientId."
             raise Refusal("ResourceNotFoundException", text)
-        step = self.steps[operation](
+        self.step = self.steps[operation](
             request._request,
             pool=alias,
             face="aws",
             invocation_id=request.headers.get("amz-sdk-invocation-id", ""),
         )
-        return _json(_body(step.run(values)))
+        return _json(_body(self.step.run(values)))
 
     def handle_exception(  # type: ignore[override]  # the stubs know DRF's own response only
         self, exc: Exception
@@ -110,21 +112,31 @@ class AWSJSONView(PublicAPIView):
             exc = misconfigured(exc)
         if isinstance(exc, Refusal):
             return _error(*exc.args)
+        if isinstance(exc, Http404):  # of the site's resolver of pools, say
+            return _error("ResourceNotFoundException", "There is nothing here.")
+        if isinstance(exc, PermissionDenied):
+            return _error("ForbiddenException", "This is not allowed.", 403)
         if isinstance(exc, ResetError):
             if exc.status >= 500 and not exc.sent:
                 return _error("InternalErrorException", str(exc.message), 500)  # SDKs send again
             return _error(exc.name, str(exc.message))
         if isinstance(exc, exceptions.APIException):
             return _error(*_refused(exc))
-        # A bug of the site's, reported as Django reports one. The call may have been made before it.
-        response = _error(OutcomeUnknown.name, str(OutcomeUnknown.message))
+        return self._report(exc)
+
+    def _report(self, bug: Exception) -> HttpResponseBase:
+        """Tell of a bug of the site's as Django does. The call may have been made before it."""
+        if self.step and self.step.called:
+            response = _error(self.step.unknown.name, str(self.step.unknown.message))
+        else:
+            response = _error(Unavailable.name, str(Unavailable.message), 500)
         request = self.request._request
         got_request_exception.send(sender=type(self), request=request)
         log_response(
             *("Internal error: %s", request.path),
             response=response,
             request=request,
-            exception=exc,
+            exception=bug,
             level="error",
         )
         return response
@@ -133,7 +145,7 @@ class AWSJSONView(PublicAPIView):
 def _refused(error: exceptions.APIException) -> tuple[str, str, int]:
     """Give Cognito's name, the text and the status for an error of DRF's or of the site's hook."""
     found = problems(error)
-    text = " ".join(problem.detail for problem in found)
+    text = " ".join(problem.detail for problem in found) or "The request was refused."
     if isinstance(error, exceptions.Throttled):  # by the site's own throttles
         return "LimitExceededException", text, 400
     if isinstance(error, exceptions.MethodNotAllowed):
@@ -141,11 +153,12 @@ def _refused(error: exceptions.APIException) -> tuple[str, str, int]:
         return "UnknownOperationException", text, 400
     if not isinstance(error, exceptions.ValidationError):
         return "InvalidParameterException", text, 400
-    if found[0].attr is None:  # the site's hook, as it were a firewall
+    if not any(problem.attr for problem in found):  # the site's hook, as it were a firewall
         return "ForbiddenException", text, 403
-    broken = [problem for problem in found if problem.code in ("required", "invalid")]
-    if broken:
-        lines = [f"{_member(problem.attr)}: {problem.detail}" for problem in broken]
+    # Rules that a password breaks; all else is said first.
+    rules = {p for p in found if p.attr == "password" and p.code not in ("required", "invalid")}
+    lines = [f"{_member(p.attr)}: {p.detail}" for p in found if p not in rules]
+    if lines:
         return "InvalidParameterException", " ".join(lines), 400
     return "InvalidPasswordException", text, 400
 

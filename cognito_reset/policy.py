@@ -129,7 +129,9 @@ class PasswordPolicy:
             yield "password_too_similar", _("Choose a password that is not your username or code.")
         for error in _refusals(password, username):
             if error.code != "password_too_short":  # the rules have the longer of the two lengths
-                yield error.code or "password_invalid", " ".join(error.messages)
+                # Of a field's own codes a validator has none.
+                has_code = error.code and error.code not in ("required", "invalid")
+                yield str(error.code) if has_code else "password_invalid", " ".join(error.messages)
 
     def _kinds(self) -> Iterator[tuple[str, str, str, str]]:
         return (kind for name, kind in _KINDS.items() if name in self.required)

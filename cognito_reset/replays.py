@@ -1,5 +1,5 @@
 """
-The answers of the last minute: whoever repeats a request gets the one that it has had, without a call
+The answers of the last minutes: whoever repeats a request gets the one that it has had, without a call
 and without spending a limit. SDKs, browsers and people send again what was done, when its answer got
 lost; and a code that was used is wrong the second time.
 
@@ -27,11 +27,15 @@ from cognito_reset.exceptions import (
     PasswordReused,
     ResetError,
     Throttled,
+    Unavailable,
 )
 from cognito_reset.slots import REPLAY, Bucket, Rate, Store, digest, with_store
 
-SECONDS_KEPT: Final = 60
+# boto3, the AWS CLI and others wait a minute for an answer before they send again, up to four times.
+SECONDS_KEPT: Final = 300
 POLL_SECONDS: Final = 0.1
+LOOKS: Final = 10
+LOST: Final = 3
 # By the number of the slot that stands for it; None is success. Processes of two versions may share
 # a store, so new ones belong at the end.
 ANSWERS: Final[tuple[type[ResetError] | None, ...]] = (
@@ -53,11 +57,19 @@ class Answer:
 class Replay:
     """
     One request, and its repeats. ``parts`` tell it from others, ``unknown`` is the answer to a repeat
-    of one that never ended.
+    of one that never ended. With an ``identifier_key()`` those that the limits refuse may look a few
+    times only: who knows a used code could try passwords until one is a repeat.
     """
 
-    @sensitive_variables("parts")
-    def __init__(self, step: str, pool: str, *parts: str, unknown: type[ResetError]) -> None:
+    @sensitive_variables()
+    def __init__(
+        self,
+        step: str,
+        pool: str,
+        *parts: str,
+        unknown: type[ResetError],
+        identifier_key: str = "",
+    ) -> None:
         self._unknown = unknown
         self._wait = conf.total_timeout_seconds
         key = digest(REPLAY, step, pool, *parts)
@@ -65,31 +77,41 @@ class Replay:
         # Longer than any request is under way, for who takes its place would call a second time.
         running = Rate(1, math.ceil(self._wait) + SECONDS_KEPT)
         self._running = Bucket(REPLAY, pool, f"{step}_running", running, key)
+        looks = Rate(LOOKS if identifier_key else 0, SECONDS_KEPT)
+        self._looks = Bucket(REPLAY, pool, f"{step}_looks", looks, identifier_key)
         self._begun = 0
 
-    def begin(self, check: Callable[[], None] = lambda: None) -> Answer | None:
+    def begin(
+        self,
+        check: Callable[[], None] = lambda: None,
+        take_place: Callable[[], None] = lambda: None,
+    ) -> Answer | None:
         """
         Give the answer that the request has had, waiting for it where it is under way. ``None``: it
         is to be carried out, and ``end()`` tells the repeats. ``check`` raises ``Throttled`` for one
-        that would be refused: before it leaves a trace.
+        that the limits would refuse, ``take_place`` raises ``Busy`` where no more may wait.
         """
-        end = time.monotonic() + self._wait
+        # First of all: one that is under way took its place before it took the limits' slots.
+        refused = _refusal(check)
+        if refused and self._looks.rate.limit and with_store(self._take_look) is not True:
+            raise refused
+        end, is_waiting, lost = time.monotonic() + self._wait, False, 0
         while True:
             found = with_store(self._look)
             if _is_free(found):
-                try:
-                    check()
-                    found = with_store(self._claim)
-                except Throttled:
-                    # By the slot of one that began just now, and whose repeat this is?
-                    found = with_store(self._look)
-                    if _is_free(found):
-                        raise
-                else:
-                    if _is_free(found):
-                        return None
+                if refused:
+                    raise refused
+                found = with_store(self._claim)
+                if _is_free(found):
+                    return None
+                lost += found is False
             if isinstance(found, Answer):
                 return found
+            if lost == LOST:  # to nobody: a cache that hides its errors
+                raise Unavailable
+            if not is_waiting:
+                take_place()
+                is_waiting = True
             if time.monotonic() > end:
                 return Answer(self._unknown)
             time.sleep(POLL_SECONDS)
@@ -126,6 +148,19 @@ class Replay:
             store.give_back(self._running, 0, self._begun)
             return Answer(ANSWERS[min(held[self._answers])])
         return True
+
+    def _take_look(self, store: Store) -> bool:
+        now, numbers = _now(), range(LOOKS)
+        held = store.read({self._looks: numbers}, now)[self._looks]
+        return any(store.take(self._looks, number, now) for number in numbers if number not in held)
+
+
+def _refusal(check: Callable[[], None]) -> Throttled | None:
+    try:
+        check()
+    except Throttled as error:
+        return error
+    return None
 
 
 def _is_free(found: Answer | bool | Exception) -> bool:

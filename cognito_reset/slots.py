@@ -23,6 +23,7 @@ from django.db import IntegrityError, InterfaceError, OperationalError, connecti
 from django.db.models import Q
 from django.db.transaction import atomic
 from django.utils.crypto import salted_hmac
+from django.views.decorators.debug import sensitive_variables
 
 from cognito_reset.conf import conf
 from cognito_reset.models import ThrottleSlot
@@ -69,6 +70,7 @@ class Bucket:
 Held = dict[Bucket, dict[int, int]]  # the taken slots' ends by number, in milliseconds
 
 
+@sensitive_variables()
 def digest(level: str, *parts: str) -> str:
     message = "\0".join(parts).encode(errors="surrogatepass")
     return salted_hmac(f"cognito_reset.{level}", message, algorithm="sha256").hexdigest()

@@ -132,6 +132,7 @@ class Step:
         self._pool = pool
         self._invocation_id = invocation_id
         self.username = ""
+        self.called = False
 
     @cached_property
     def pool(self) -> str:
@@ -147,8 +148,8 @@ class Step:
             serializer.is_valid(raise_exception=True)
             values = serializer.validated_data
             self.username = values["username"]
-            parts = self._replay_parts(values)
-            return self._once(parts, values) if parts else self._attempt(values)
+            replay = self._replay(values)
+            return self._once(replay, values) if replay else self._attempt(values)
         except CognitoResetMisconfigured as error:
             failure = misconfigured(error)
         finally:
@@ -162,35 +163,39 @@ class Step:
         """Give what ``perform()`` gave when the request came for the first time."""
         raise NotImplementedError
 
-    def _replay_parts(self, values: Mapping[str, Any]) -> tuple[str, ...]:
-        """Give what tells the request from others, or nothing, where each one counts."""
+    def _replay(self, values: Mapping[str, Any]) -> Replay | None:
+        """Give what knows a repeat of the request, or nothing, where each one counts."""
         raise NotImplementedError
 
     @sensitive_variables()
-    def _once(self, parts: tuple[str, ...], values: Mapping[str, Any]) -> Any:
+    def _call(self, method: str, values: Mapping[str, Any], **more: Any) -> Any:
+        service, parameters = get_service(self.pool), self._parameters(values)
+        self.called = True
+        return getattr(service, method)(**parameters, **more)
+
+    @sensitive_variables()
+    def _once(self, replay: Replay, values: Mapping[str, Any]) -> Any:
         """Carry the request out, or give a repeat the answer that the first one had."""
-        replay = Replay(self.name, self.pool, *parts, unknown=self.unknown)
-        self._take_place()
-        answer = self._limited(lambda **who: replay.begin(partial(throttling.check, **who)))
+        answer = self._limited(
+            lambda **who: replay.begin(partial(throttling.check, **who), self._take_waiters_place)
+        )
         _under_way.discard(self)
         if answer is not None:
             logger.info("cognito_reset.replayed step=%s", self.name)
             if answer.error is None:
                 return self.done()
             raise answer.error(sent=True)
-        outcome: type[ResetError] | None = self.unknown  # of whatever isn't caught here
+        outcome: type[ResetError] | None = None
         try:
-            result = self._attempt(values)
-            outcome = None
+            return self._attempt(values)
         except ResetError as error:
             outcome = type(error)
             raise
-        except (APIException, CognitoResetMisconfigured):
-            outcome = Misconfigured
+        except BaseException:  # the worker's end, too
+            outcome = self.unknown if self.called else Misconfigured
             raise
         finally:
             replay.end(outcome)
-        return result
 
     @sensitive_variables()
     def _attempt(self, values: Mapping[str, Any]) -> Any:
@@ -198,23 +203,27 @@ class Step:
         try:
             return self.perform(values)
         except ResetError as error:
-            if not error.sent:
+            if not error.sent or isinstance(error, Busy):  # nothing was done
                 throttling.give_back(taken)
             raise
 
     def _context(self) -> dict[str, Any]:
         return {"request": self.request, "pool": conf.pool(self.pool)}
 
-    def _take_place(self) -> None:
+    def _take_waiters_place(self) -> None:
+        """Of half of them: to wait spends nothing of anybody's, so it must keep nobody out."""
+        self._take_place(max(1, conf.max_concurrent_calls // 2))
+
+    def _take_place(self, places: int) -> None:
         """``run()`` gives it back."""
         _under_way.add(self)
-        if len(_under_way) > conf.max_concurrent_calls:
+        if len(_under_way) > places:
             logger.warning("cognito_reset.busy: others hold all that may be held")
             raise Busy
 
     def _check_in(self) -> throttling.Taken:
         """Take a place, and then what the limits give."""
-        self._take_place()
+        self._take_place(conf.max_concurrent_calls)
         return self._limited(throttling.check_in)
 
     @sensitive_variables()
@@ -272,11 +281,12 @@ class RequestCode(Step):
     unknown = MaybeSent
 
     @sensitive_variables()
-    def _replay_parts(self, values: Mapping[str, Any]) -> tuple[str, ...]:
+    def _replay(self, values: Mapping[str, Any]) -> Replay | None:
         # Without an id nothing tells a repeat from the wish for another code.
         if not self._invocation_id:
-            return ()
-        return self._invocation_id, json.dumps(values, sort_keys=True)
+            return None
+        parts = (self._invocation_id, json.dumps(values, sort_keys=True))
+        return Replay(self.name, self.pool, *parts, unknown=self.unknown)
 
     def _check_in(self) -> throttling.Taken:
         """Ask the site's hook first: whom it refuses spends nothing of anybody's."""
@@ -299,9 +309,7 @@ class RequestCode(Step):
         wait = uniform * WAITED_SHARE
         delivery, failure = None, None
         try:
-            delivery = get_service(self.pool).request_code(
-                **self._parameters(values), wait=wait or None
-            )
+            delivery = self._call("request_code", values, wait=wait or None)
         except Busy:
             raise  # no call was made, so there is nothing to hide
         except ResetError as error:
@@ -377,11 +385,8 @@ class ConfirmReset(Step):
     def perform(self, values: Mapping[str, Any]) -> None:
         start = time.monotonic()
         try:
-            request_id = get_service(self.pool).confirm(
-                **self._parameters(values),
-                confirmation_code=values["confirmation_code"],
-                password=values["password"],
-            )
+            secrets = {name: values[name] for name in ("confirmation_code", "password")}
+            request_id = self._call("confirm", values, **secrets)
         except Busy:
             raise
         except ResetError as error:
@@ -396,8 +401,10 @@ class ConfirmReset(Step):
         return None
 
     @sensitive_variables()
-    def _replay_parts(self, values: Mapping[str, Any]) -> tuple[str, ...]:
-        return values["username"], values["confirmation_code"], values["password"]
+    def _replay(self, values: Mapping[str, Any]) -> Replay:
+        parts = (values["username"], values["confirmation_code"], values["password"])
+        key = throttling.identifier_key(self.pool, self.username)
+        return Replay(self.name, self.pool, *parts, unknown=self.unknown, identifier_key=key)
 
 
 def typed_delivery(username: str) -> Delivery | None:

@@ -10,7 +10,8 @@ import botocore.session
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.cache import cache
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.http import Http404
 from django.test import Client
 from django.urls import include, path
 from django.utils import translation
@@ -20,6 +21,7 @@ from rest_framework.throttling import AnonRateThrottle
 from cognito_reset.aws_json import MEDIA_TYPE, SERVICE, AWSJSONView
 from cognito_reset.conf import conf
 from cognito_reset.exceptions import TABLE, AccountRefused, Busy, ResetError, Throttled
+from cognito_reset.service import CognitoService
 from cognito_reset.steps import BODY_LIMIT
 from cognito_reset.testing import ConnectRefused, Error, Junk, Status, Timeout, WafBlock
 from tests.faces import AWS
@@ -447,7 +449,11 @@ def refuse(request, *, username, pool):
 
 
 def refuse_a_field(request, *, username, pool):
-    raise serializers.ValidationError({"challenge": ["Show that you are a person."]})
+    raise serializers.ValidationError({"challenge": ["Show that you are a person."]}, "challenge")
+
+
+def refuse_without_a_word(request, *, username, pool):
+    raise ValidationError([])
 
 
 @pytest.mark.parametrize(
@@ -458,6 +464,7 @@ def refuse_a_field(request, *, username, pool):
             refuse_a_field,
             (400, "InvalidParameterException", "challenge: Show that you are a person."),
         ),
+        (refuse_without_a_word, (403, "ForbiddenException", "The request was refused.")),
     ],
 )
 def test_b15_a_hooks_refusal_is_as_a_firewalls(people, settings, hook, answer):
@@ -484,23 +491,80 @@ def test_a_misconfigured_site_says_so_to_its_operators(people, settings, caplog,
     assert [r.levelname for r in caplog.records if "misconfigured" in r.message] == ["CRITICAL"]
 
 
-def test_a_sites_bug_is_reported_and_answered(people, settings, caplog):
-    """As Django reports one; the answer is JSON, and a 400, for the call may have been made."""
+def fail(*args, **kwargs):
+    raise RuntimeError("a bug of the site's")
 
-    def fail(request):
-        raise RuntimeError("a bug of the site's")
 
-    with_settings(settings, CLIENT_METADATA=fail)
+class Broken(CognitoService):
+    request_code = confirm = fail
+
+
+@pytest.mark.parametrize(
+    ("broken", "status"),
+    [
+        ({"POOL_RESOLVER": fail}, 500),
+        ({"CLIENT_METADATA": fail}, 500),
+        ({"SERVICE_CLASS": Broken}, 400),
+    ],
+    ids=lambda value: "".join(value) if isinstance(value, dict) else None,
+)
+@pytest.mark.parametrize("target", [FORGOT, CONFIRM])
+def test_a_sites_bug_is_reported_and_answered(people, settings, caplog, broken, status, target):
+    """As Django reports one; the answer is JSON, and a 400 where the call may have been made."""
+    with_settings(settings, **broken)
     client = Client(raise_request_exception=False)
-    response = send({"Username": "alice"}, client=client)
-    assert said(response)[:2] == (400, "InternalErrorException")
+    body = {"Username": "alice", "ConfirmationCode": "123456", "Password": NEW_PASSWORD}
+    response = send(body, target, client=client)
+    assert said(response)[:2] == (status, "InternalErrorException")
+    assert ("could not confirm" in said(response)[2]) is (status == 400 and target == CONFIRM)
+    assert ("may be on its way" in said(response)[2]) is (status == 400 and target == FORGOT)
     assert is_answer(response)
     (record,) = [record for record in caplog.records if record.name == "django.request"]
     assert record.exc_info is not None
     assert record.levelname == "ERROR"
-    assert record.status_code == 400
+    assert record.status_code == status
     with pytest.raises(RuntimeError):  # by the signal that error trackers listen to
-        send({"Username": "bob"})
+        send({**body, "Username": "bob"}, target)
+
+
+@pytest.mark.parametrize(
+    ("error", "answer"),
+    [
+        (Http404, (400, "ResourceNotFoundException")),
+        (PermissionDenied, (403, "ForbiddenException")),
+    ],
+)
+def test_a_resolver_may_know_no_pool(people, settings, error, answer):
+    """A tenant that there isn't, say: no bug, and no word of a password."""
+
+    def resolve(request):
+        raise error
+
+    with_settings(settings, POOL_RESOLVER=resolve)
+    response = send({"Username": "alice"})
+    assert said(response)[:2] == answer
+    assert is_answer(response)
+
+
+class NoCode:
+    def validate(self, password, user=None):
+        raise ValidationError("Not this one.", "invalid")
+
+    def get_help_text(self):
+        return ""
+
+
+def test_a_validators_refusal_is_a_rules(people, settings):
+    """Whatever code it has, and if it is one that we have for what is no password at all."""
+    settings.AUTH_PASSWORD_VALIDATORS = [{"NAME": f"{__name__}.NoCode"}]
+    assert said(confirm()) == (400, "InvalidPasswordException", "Not this one.")
+
+
+def test_it_says_how_long_it_is_without_middleware_that_does(people, settings):
+    """CommonMiddleware is a site's own choice."""
+    settings.MIDDLEWARE = []
+    assert is_answer(send({"Username": "alice"}))
+    assert is_answer(send({}))
 
 
 @pytest.mark.parametrize("secure", [True, False])

@@ -8,12 +8,17 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from botocore.endpoint import DEFAULT_TIMEOUT
 from django.core.cache import caches
+from django.core.cache.backends.locmem import LocMemCache
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.test import RequestFactory
 from django.test.utils import CaptureQueriesContext
+from django.views.debug import ExceptionReporter
 
-from cognito_reset import replays, slots
+from cognito_reset import replays, slots, steps
 from cognito_reset.exceptions import (
     CodeInvalid,
     MaybeSent,
@@ -22,8 +27,10 @@ from cognito_reset.exceptions import (
     Throttled,
 )
 from cognito_reset.models import ResetEvent, ThrottleSlot
-from cognito_reset.replays import ANSWERS, SECONDS_KEPT, Answer, Replay
+from cognito_reset.replays import ANSWERS, LOOKS, SECONDS_KEPT, Answer, Replay
+from cognito_reset.service import CognitoService
 from cognito_reset.signals import password_reset_confirmed
+from cognito_reset.steps import ConfirmReset
 from cognito_reset.testing import ConnectRefused, Error, Junk, Timeout
 from tests.faces import AWS, FACES, REST, Pages
 from tests.people import NEW_PASSWORD
@@ -252,21 +259,47 @@ def test_a_sites_mistake_is_not_kept(limited, settings):
     assert REST().confirm("alice", code, NEW_PASSWORD).status_code == 200
 
 
+class Broken(CognitoService):
+    """A site's own service, whose bug comes after the call."""
+
+    def confirm(self, **kwargs):
+        super().confirm(**kwargs)
+        raise RuntimeError("a bug of the site's")
+
+
 def test_after_a_sites_bug_the_outcome_is_unknown(limited, settings):
-    """It may have come after the call: a repeat must not say that the code is wrong."""
+    """The call was made: a repeat must not say that the code is wrong."""
+    code = limited.code("alice")
+    limited.emulator.calls.clear()
+    with_settings(settings, SERVICE_CLASS=Broken)
+    face = REST()
+    face.client.raise_request_exception = False
+    assert face.confirm("alice", code, NEW_PASSWORD).status_code == 500
+    assert face.confirm("alice", code, NEW_PASSWORD).status_code == 502
+    assert len(limited.emulator.calls) == 1
+
+
+def test_a_sites_bug_before_the_call_is_not_kept(limited, settings):
+    """Only what followed a call is: the site mends it, and the same request goes through."""
 
     def fail(request):
         raise RuntimeError("a bug of the site's")
 
+    code = limited.code("alice")
     with_settings(settings, CLIENT_METADATA=fail)
     face = REST()
     face.client.raise_request_exception = False
-    assert face.confirm("alice", "123456").status_code == 500
-    assert face.confirm("alice", "123456").status_code == 502
-    assert limited.emulator.calls == []
+    assert face.confirm("alice", code, NEW_PASSWORD).status_code == 500
+    with_settings(settings, CLIENT_METADATA={})
+    assert face.confirm("alice", code, NEW_PASSWORD).status_code == 200
 
 
-def test_an_answer_is_kept_for_a_minute(limited, clock):
+def test_an_answer_is_kept_longer_than_sdks_wait_for_one():
+    """botocore: a minute for each attempt, five of them in its older mode, and a pause before each."""
+    assert 4 * DEFAULT_TIMEOUT + 30 <= SECONDS_KEPT
+
+
+def test_an_answer_is_kept_for_its_time(limited, clock):
     """After that the same words are a new attempt."""
     for seconds, calls in ((0, 1), (SECONDS_KEPT - 1, 1), (SECONDS_KEPT + 1, 2)):
         now = clock[0]
@@ -354,7 +387,7 @@ def test_a7_a_repeat_at_the_request_step_waits_as_long_as_the_first(in_cache, se
 @pytest.mark.parametrize("make_face", FACES)
 def test_a_repeat_of_one_that_never_ended_is_told_that_nobody_knows(limited, settings, make_face):
     """Its process died: the call may have been made, so none is made again."""
-    with_settings(settings, TOTAL_TIMEOUT_SECONDS=1)
+    with_settings(settings, TOTAL_TIMEOUT_SECONDS=0.3)
     dead = Replay("confirm", "default", "alice", "123456", NEW_PASSWORD, unknown=OutcomeUnknown)
     assert dead.begin() is None
     face = make_face()
@@ -396,6 +429,8 @@ def test_a_refused_attempt_leaves_no_trace(people, settings):
     with_settings(settings, LIMITS={"confirm": {"identifier": "1/h"}}, THROTTLE_CACHE=None)
     assert REST().confirm("alice").status_code == 400
     assert REST().confirm("alice").status_code == 429  # the first one is worth a row in the audit
+    for _ in range(LOOKS):  # a few may look whether they are repeats
+        REST().confirm("alice")
     rows = list(ThrottleSlot.objects.values())
     with CaptureQueriesContext(connection) as queries:
         assert REST().confirm("alice").status_code == 429
@@ -426,6 +461,104 @@ def test_who_is_refused_by_anothers_slot_is_refused(limited):
     with pytest.raises(Throttled):
         replay().begin(check)
     assert replay().begin() is None
+
+
+def test_a_repeat_needs_no_place_to_get_its_answer(limited, settings):
+    """Where all places are taken, a done reset is done all the same."""
+    code = limited.code("alice")
+    assert REST().confirm("alice", code, NEW_PASSWORD).status_code == 200
+    others = {object() for _ in range(8)}
+    steps._under_way.update(others)
+    try:
+        assert REST().confirm("alice", code, NEW_PASSWORD).status_code == 200
+        assert REST().confirm("bob").status_code == 503
+    finally:
+        steps._under_way.difference_update(others)
+
+
+@pytest.mark.parametrize(("taken", "status"), [(3, 502), (4, 503)])
+def test_a8_repeats_wait_in_half_of_the_places(limited, settings, taken, status):
+    """A8: they spend nothing of anybody's, so many of one request must keep nobody else out."""
+    with_settings(settings, TOTAL_TIMEOUT_SECONDS=0.3)
+    Replay("confirm", "default", "alice", "123456", NEW_PASSWORD, unknown=OutcomeUnknown).begin()
+    others = {object() for _ in range(taken)}
+    steps._under_way.update(others)
+    try:
+        assert REST().confirm("alice", "123456", NEW_PASSWORD).status_code == status
+        assert REST().confirm("bob").status_code == 400
+    finally:
+        steps._under_way.difference_update(others)
+
+
+def test_what_cognito_had_no_time_for_costs_no_try(limited):
+    """SDKs send it again by themselves: nothing was done, so nothing is counted."""
+    code = limited.code("alice")
+    limited.emulator.fail_next("ConfirmForgotPassword", "TooManyRequestsException", times=7)
+    for _ in range(7):
+        response = AWS().confirm("alice", code, NEW_PASSWORD)
+        assert response.headers["x-amzn-ErrorType"] == "TooManyRequestsException"
+    assert AWS().confirm("alice", code, NEW_PASSWORD).status_code == 200
+
+
+def test_who_knows_a_used_code_cannot_try_passwords(limited, settings):
+    """Whom the limits refuse may look a few times whether it is a repeat, and no more."""
+    with_settings(settings, LIMITS={"confirm": {"identifier": "1/h"}})
+    code = limited.code("alice")
+    assert REST().confirm("alice", code, NEW_PASSWORD).status_code == 200
+    assert REST().confirm("alice", code, NEW_PASSWORD).status_code == 200  # its own lost answer
+    guesses = [f"Battery-staple-{number}" for number in range(10, 10 + LOOKS)]
+    answers = [REST().confirm("alice", code, guess).status_code for guess in guesses]
+    assert answers == [429] * LOOKS
+    assert REST().confirm("alice", code, NEW_PASSWORD).status_code == 429
+
+
+class HidingCache(LocMemCache):
+    """A cache whose client hides its errors: nothing is kept, and nobody says so."""
+
+    def add(self, *args, **kwargs):
+        return False
+
+    def get_many(self, *args, **kwargs):
+        return {}
+
+
+@pytest.mark.parametrize("make_face", FACES)
+def test_b14_a_cache_that_hides_its_errors_is_closed_at_once(people, settings, make_face):
+    """B14: 503, not an outcome that nobody knows after a long wait."""
+    hiding = {"BACKEND": f"{__name__}.HidingCache"}
+    settings.CACHES = {**settings.CACHES, "hiding": hiding}
+    with_settings(settings, LIMITS={}, THROTTLE_CACHE="hiding", LIMITS_FAIL_OPEN=True)
+    begun = time.monotonic()
+    face = make_face()
+    assert face.is_unavailable(face.confirm("alice", "123456"))
+    assert AWS().is_unavailable(invoke())
+    assert time.monotonic() - begun < 5
+    assert people.emulator.calls == []
+
+
+def test_h1_an_empty_secret_key_shows_no_secret(people, monkeypatch):
+    """H1: Django can't make a keyed hash then; its report of that has the hash's frames in it."""
+
+    class Empty:
+        @property
+        def SECRET_KEY(self):
+            raise ImproperlyConfigured("The SECRET_KEY setting must not be empty.")
+
+    request = RequestFactory().post("/")
+    data = {"username": "alice", "confirmation_code": "739184", "password": "Canary-passw0rd-kWq"}
+    with monkeypatch.context() as patch:
+        patch.setattr("django.utils.crypto.settings", Empty())
+        with pytest.raises(ImproperlyConfigured) as caught:
+            ConfirmReset(request, pool=None, face="rest").run(data)
+    below = caught.tb.tb_next  # this test's own frame has them
+    while below.tb_frame.f_code.co_name != "_replay":
+        below = below.tb_next
+    error = caught.value.with_traceback(below)
+    reporter = ExceptionReporter(request, type(error), error, below)
+    shown = reporter.get_traceback_html() + reporter.get_traceback_text()
+    assert "salted_hmac" in shown
+    assert "739184" not in shown
+    assert "Canary" not in shown
 
 
 # In the store
@@ -488,6 +621,41 @@ def test_one_that_ended_in_between_is_not_carried_out_again(limited, monkeypatch
     assert not slots._store().read({first._running: range(1)}, int(time.time() * 1000))[
         first._running
     ]
+
+
+def test_two_look_and_one_of_them_takes_the_place(limited, monkeypatch):
+    """Both find it free; who loses waits, and is not the second to carry it out."""
+    first, waited = replay(), []
+    monkeypatch.setattr(replays.time, "sleep", lambda seconds: waited.append(first.end(None)))
+    kind = type(slots._store())
+    take = kind.take
+
+    def rival(self, bucket, number, now):
+        if bucket.level == "confirm_running":
+            monkeypatch.setattr(kind, "take", take)
+            assert first.begin() is None
+        return take(self, bucket, number, now)
+
+    monkeypatch.setattr(kind, "take", rival)
+    assert replay().begin() == Answer(None)
+    assert len(waited) == 1
+
+
+def test_the_answer_is_there_before_the_place_is_free(limited, monkeypatch):
+    """Or the next one would carry it out again."""
+    request = replay()
+    assert request.begin() is None
+    kind = type(slots._store())
+    take = kind.take
+
+    def watched(self, bucket, number, now):
+        assert replay()._look(self) is False  # somebody is at it
+        return take(self, bucket, number, now)
+
+    monkeypatch.setattr(kind, "take", watched)
+    request.end(None)
+    monkeypatch.undo()
+    assert replay().begin() == Answer(None)
 
 
 def test_two_begin_and_one_is_told_to_wait(limited, monkeypatch):
@@ -565,8 +733,8 @@ def test_nothing_in_clear_is_kept(limited):
     REST().confirm("alice@example.com", "739184", "Canary-passw0rd-kWq")
     kept = repr(list(ThrottleSlot.objects.values()))
     kept += repr(getattr(caches["limits"], "_cache", ""))
-    assert "cognito_reset:replay:confirm:60:" in kept
-    assert "cognito_reset:replay:request:60:" in kept
+    assert "cognito_reset:replay:confirm:300:" in kept
+    assert "cognito_reset:replay:request:300:" in kept
     for canary in ("alice", "example.com", "739184", "Canary", "an-id"):
         assert canary not in kept
 

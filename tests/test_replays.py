@@ -67,6 +67,14 @@ def clock(monkeypatch):
     return now
 
 
+class NoSecretKey:
+    """Far from the test that has secrets in its source, which a report quotes."""
+
+    @property
+    def SECRET_KEY(self):
+        raise ImproperlyConfigured("The SECRET_KEY setting must not be empty.")
+
+
 def invoke(name="alice", id="1", **more):
     """Send ForgotPassword as an SDK does that repeats by itself."""
     headers = {"amz-sdk-invocation-id": id} if id else {}
@@ -539,15 +547,10 @@ def test_b14_a_cache_that_hides_its_errors_is_closed_at_once(people, settings, m
 def test_h1_an_empty_secret_key_shows_no_secret(people, monkeypatch):
     """H1: Django can't make a keyed hash then; its report of that has the hash's frames in it."""
 
-    class Empty:
-        @property
-        def SECRET_KEY(self):
-            raise ImproperlyConfigured("The SECRET_KEY setting must not be empty.")
-
     request = RequestFactory().post("/")
     data = {"username": "alice", "confirmation_code": "739184", "password": "Canary-passw0rd-kWq"}
     with monkeypatch.context() as patch:
-        patch.setattr("django.utils.crypto.settings", Empty())
+        patch.setattr("django.utils.crypto.settings", NoSecretKey())
         with pytest.raises(ImproperlyConfigured) as caught:
             ConfirmReset(request, pool=None, face="rest").run(data)
     below = caught.tb.tb_next  # this test's own frame has them

@@ -54,7 +54,10 @@ STATUSES: Final = {
         "Whether the password was changed can't be known. Let the person try to sign in with the "
         "new one, and don't repeat the request."
     ),
-    503: "Cognito can't be reached or refuses this site, or too much is under way.",
+    503: (
+        "Cognito can't be reached or refuses this site, or too much is under way. Where a code may "
+        "have been sent all the same, `detail` says so."
+    ),
 }
 RETRY_AFTER: Final = {
     "description": "How many seconds to wait.",
@@ -145,7 +148,7 @@ class Operation(AutoSchema):
         for failure in self.failures():
             by_status.setdefault(failure.status_code, []).append(failure)
         for status, failures in sorted(by_status.items()):
-            bodies = {body["errors"][0]["code"]: body for body in map(error_body, failures)}
+            bodies = dict(_examples(failures))
             response = _response(STATUSES[status], self._errors(status, bodies.values()), bodies)
             if all(hasattr(failure, "wait") for failure in failures):
                 response["headers"] = {"Retry-After": RETRY_AFTER}
@@ -178,6 +181,17 @@ class Operation(AutoSchema):
         )
         self.registry.register_on_missing(component)
         return component.ref
+
+
+def _examples(failures: Iterable[exceptions.APIException]) -> Iterator[tuple[str, Schema]]:
+    """Give each body that differs a name: its code, and a number where two have the same."""
+    seen: list[Schema] = []
+    for body in map(error_body, failures):
+        if body not in seen:
+            seen.append(body)
+            code = body["errors"][0]["code"]
+            same = sum(other["errors"][0]["code"] == code for other in seen)
+            yield code if same == 1 else f"{code} {same}", body
 
 
 def _response(description: str, schema: Schema, examples: dict[str, Any]) -> Schema:

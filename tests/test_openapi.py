@@ -228,6 +228,29 @@ def test_every_example_is_as_described(name):
             assert problems(example["value"], body["schema"], schema) == []
 
 
+EXAMPLES = {
+    ("request", "202"): ["sent", "destination shown"],
+    ("request", "503"): ["unavailable", "unavailable 2"],
+    ("confirm", "200"): ["changed"],
+    ("confirm", "502"): ["outcome_unknown"],
+    ("confirm", "503"): ["unavailable"],
+    ("policy", "503"): ["unavailable"],
+}
+
+
+@pytest.mark.parametrize(("name", "status"), EXAMPLES)
+def test_every_way_to_answer_has_an_example(name, status):
+    """Also two of one code, which say different things to a person."""
+    response = operations(default())[PATHS[name]]["responses"][status]
+    examples = response["content"]["application/json"]["examples"]
+    assert list(examples) == EXAMPLES[name, status]
+    texts = [str(example["value"]) for example in examples.values()]
+    assert len(set(texts)) == len(texts)
+    if (name, status) == ("request", "503"):
+        assert "may be on its way" in "".join(texts)
+        assert "`detail` says so" in response["description"]
+
+
 GOOD = {"username": "alice", "confirmation_code": "123456", "password": NEW_PASSWORD}
 VALUES: dict[str, list[Any]] = {
     "username": ["a" * 128, "a" * 129, "", None, 5, True, ["a"], {}],

@@ -16,11 +16,12 @@ import pytest
 from django.urls import resolve
 from django.utils import translation
 
-from cognito_reset import custom_message, exceptions, signals
+from cognito_reset import cors, custom_message, exceptions, signals
 from cognito_reset.checks import check_settings
 from cognito_reset.conf import DEFAULT_LIMITS, DEFAULTS, POOL_OPTIONAL, POOL_REQUIRED
 from cognito_reset.policy import PasswordPolicy, get_policy
 from cognito_reset.testing.validation import service_model
+from cognito_reset.url_checks import check_urls
 from tests.faces import REST, Pages
 from tests.testing.world import World
 
@@ -150,6 +151,30 @@ def test_the_addresses_to_start_from_lead_to_the_app():
         assert (match.view_name, match.kwargs) == expected
 
 
+def test_an_app_of_another_origin_can_read_how_long_to_wait(settings):
+    """The few lines for REST leave nothing that the checks would warn of."""
+    found = re.search(r"```python\n(from cognito_reset import cors\n.*?)```", README, re.DOTALL)
+    assert found is not None
+    values: dict[str, Any] = {}
+    exec(found[1], values)
+    for name in ("CORS_ALLOWED_ORIGINS", "CORS_URLS_REGEX", "CORS_EXPOSE_HEADERS"):
+        setattr(settings, name, values[name])
+    settings.MIDDLEWARE = ["corsheaders.middleware.CorsMiddleware", *settings.MIDDLEWARE]
+    settings.ROOT_URLCONF = "tests.variants.rest_urls"
+    assert check_urls() == []
+    del settings.CORS_EXPOSE_HEADERS
+    assert [message.id for message in check_urls()] == ["cognito_reset.W012"]
+
+
+def test_the_include_for_sdks_has_no_slash_at_its_end():
+    """It goes below the others as it stands."""
+    values: dict[str, Any] = {}
+    exec(python("urls.py"), values)
+    exec(python("urls.py, for AWS SDKs and Amplify"), values)
+    match = resolve("/cognito//", tuple(values["urlpatterns"][-1:]))
+    assert match.view_name == "cognito_reset_aws_json:endpoint"
+
+
 def test_u27_the_text_message_is_bound_to_the_domain():
     """U27: the pool's own template, as its model takes it, gives the form that phones know."""
     found = re.search(r"```text\n(.*)\n```", section("A link in the message"))
@@ -186,16 +211,15 @@ def test_the_functions_environment_is_listed():
 def test_d18_other_origins_are_listed_one_by_one():
     """D18: neither all of them nor credentials, of which the endpoints take none."""
     text = section("For a single-page app")
-    block = re.search(r"```python\n(CORS_.*?)```", text, re.DOTALL)
+    block = re.search(r"```python\n(from cognito_reset import cors\n.*?)```", text, re.DOTALL)
     assert block is not None
     values: dict[str, Any] = {}
     exec(block[1], values)
-    del values["__builtins__"]
-    assert values == {
+    assert {name: value for name, value in values.items() if name.startswith("CORS_")} == {
         "CORS_ALLOWED_ORIGINS": ["https://app.example.com"],
         "CORS_URLS_REGEX": r"^/api/password-reset/",
+        "CORS_EXPOSE_HEADERS": cors.EXPOSE_HEADERS,
     }
-    assert "CORS_EXPOSE_HEADERS" in text
 
 
 def test_e5_mfa_is_spoken_of():

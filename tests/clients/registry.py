@@ -38,6 +38,8 @@ class Client:
     resends: Resends
     command: tuple[str | Path, ...] = ()
     needs: tuple[Path, ...] = ()
+    #: What ``make clients`` needs to install it, which not every machine has.
+    where: str = ""
     #: An answer that ends early is a broken connection to it. Others take what came for all of it,
     #: or give up.
     notices_half: bool = True
@@ -48,11 +50,11 @@ class Client:
 
     def skip_if_absent(self) -> None:
         """Skip the test where something that ``make clients`` installs isn't there."""
-        if self.needs and shutil.which(str(self.command[0])) is None:
-            pytest.skip(f"there is no {self.command[0]} here")
         for path in self.needs:
             if not path.exists():
-                pytest.skip(f"make clients installs {path.name}, and it isn't here")
+                pytest.skip(f"make clients installs {path.name}{self.where}, and it isn't here")
+        if self.needs and shutil.which(str(self.command[0])) is None:
+            pytest.skip(f"there is no {self.command[0]} here")
 
     def call(
         self,
@@ -94,7 +96,10 @@ class Client:
 
 
 def _environment(more: Mapping[str, str]) -> dict[str, str]:
-    """Nothing of this machine's own AWS set-up, and no credentials: no client needs any."""
+    """
+    Nothing of this machine's own AWS set-up, and no credentials: no client needs any. No
+    PYTHONWARNINGS either: the oldest boto3 imports what Python 3.12 deprecates.
+    """
     return {
         "PATH": os.environ["PATH"],
         "NODE_PATH": str(INSTALLED / "node_modules"),
@@ -130,6 +135,7 @@ CLIENTS: Final = (
         "boto3-oldest",
         (_BOTO3_OLDEST / "bin/python", _BOTO3),
         _BOTO3_OLDEST,
+        where=" where there is a Python below 3.13 (python3.12, python3.11, python3.10)",
         notices_half=False,
         has_classes=True,
     ),

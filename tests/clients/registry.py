@@ -43,6 +43,8 @@ class Client:
     #: An answer that ends early is a broken connection to it. Others take what came for all of it,
     #: or give up.
     notices_half: bool = True
+    #: How it says that no whole answer came, as "name: message"; nothing where it never gives up.
+    broken: str = ""
     #: It raises a class of its own for each error that the model names.
     has_classes: bool = False
     #: AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER is all that it needs.
@@ -120,6 +122,11 @@ def _node(name: str, resends: Resends, script: str, package: str, **more: Any) -
     return Client(name, resends, ("node", HERE / "js" / script), needs, **more)
 
 
+def _replay(name: str, resends: Resends, **more: Any) -> Client:
+    broken = "ConnectionResetError: .*|Broken: not a status line: b''|Half: .*"
+    return Client(name, resends, broken=broken, **more)
+
+
 _BOTO3_OLDEST: Final = INSTALLED / "boto3-oldest"
 _BOTO3: Final = HERE / "boto3_client.py"
 
@@ -153,20 +160,35 @@ CLIENTS: Final = (
         has_classes=True,
         knows_variable=True,
     ),
-    _node("js-v2", Resends.PLAINLY, "sdk_v2.js", "aws-sdk", notices_half=False),
+    _node(
+        "js-v2",
+        Resends.PLAINLY,
+        "sdk_v2.js",
+        "aws-sdk",
+        notices_half=False,
+        broken="Unsettled: .*",
+    ),
     _node(
         "identity-js",
         Resends.NOT,
         "identity_js.js",
         "amazon-cognito-identity-js",
         notices_half=False,
+        broken="Error: Network error",
     ),
-    _node("amplify", Resends.WITH_ID, "amplify.js", "aws-amplify", notices_half=False),
-    # Where a half answer makes these resend is not known: the replays always do.
-    Client("deno", Resends.NOT),
-    Client("paws", Resends.NOT),
-    Client("amazonka", Resends.NOT),
-    Client("ruby", Resends.WITH_ID),
-    Client("go-v1", Resends.PLAINLY),
-    Client("go-v2", Resends.WITH_ID),
+    _node(
+        "amplify",
+        Resends.WITH_ID,
+        "amplify.js",
+        "aws-amplify",
+        notices_half=False,
+        broken="TypeError: terminated",
+    ),
+    _replay("deno", Resends.NOT),
+    _replay("paws", Resends.NOT),
+    _replay("amazonka", Resends.PLAINLY, notices_half=False),
+    _replay("amazonka-signed", Resends.PLAINLY, notices_half=False),
+    _replay("ruby", Resends.WITH_ID),
+    _replay("go-v1", Resends.PLAINLY),
+    _replay("go-v2", Resends.WITH_ID),
 )

@@ -56,7 +56,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             **environment,
         )
         stack.enter_context(demo)
-        yield Site(demo.url, server.emulator, pool["USER_POOL_ID"])
+        site = Site(demo.url, server, pool["USER_POOL_ID"])
+        # By then it may be another.
+        stack.callback(lambda: site.server.close())
+        yield site
 
 
 @pytest.fixture

@@ -1,4 +1,7 @@
-"""A network between a client and the site, which loses a request or an answer when told to."""
+"""
+A network between a client and the site, which loses a request or an answer when told to, and knows
+how long one attempt lasts.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ class Loss(enum.Enum):
 
 
 class Proxy(socketserver.ThreadingTCPServer):
-    """Passes requests on one by one. ``losses`` are what happens to the next ones."""
+    """
+    Passes requests on one by one. ``losses`` are what happens to the next ones, ``outages`` what
+    lasts while the site answers them.
+    """
 
     allow_reuse_address = True
     daemon_threads = True
@@ -34,6 +40,7 @@ class Proxy(socketserver.ThreadingTCPServer):
         self.site = (parts.hostname or "", parts.port or 80)
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
         self.losses: deque[Loss] = deque()
+        self.outages: deque[contextlib.AbstractContextManager[None]] = deque()
         #: How many requests came, and how many of them reached the site.
         self.came = self.passed = 0
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
@@ -56,11 +63,7 @@ class _Handler(socketserver.StreamRequestHandler):
             if loss is Loss.REQUEST:
                 self._reset()
                 return
-            self.server.passed += 1
-            with socket.create_connection(self.server.site, TIMEOUT_SECONDS) as connection:
-                connection.sendall(request)
-                with connection.makefile("rb") as file:
-                    answer = _message(file)
+            answer = self._answer(request)
             if loss is Loss.ANSWER:
                 return
             if loss is Loss.HALF:
@@ -69,6 +72,17 @@ class _Handler(socketserver.StreamRequestHandler):
             self.wfile.write(answer)
             if loss is Loss.HALF:
                 return
+
+    def _answer(self, request: bytes) -> bytes:
+        self.server.passed += 1
+        outages = self.server.outages
+        with (
+            outages.popleft() if outages else contextlib.nullcontext(),
+            socket.create_connection(self.server.site, TIMEOUT_SECONDS) as connection,
+            connection.makefile("rb") as file,
+        ):
+            connection.sendall(request)
+            return _message(file)
 
     def _reset(self) -> None:
         linger = struct.pack("ii", 1, 0)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from typing import Any
 
-from cognito_reset.testing import Emulator
+from cognito_reset.testing import Server, serve
 from tests.demo import PASSWORD, Visitor
 
 
 class Site:
-    def __init__(self, url: str, emulator: Emulator, pool_id: str) -> None:
+    def __init__(self, url: str, server: Server, pool_id: str) -> None:
         self.url = url
-        self.emulator = emulator
+        self.server = server
+        self.emulator = server.emulator
         self.visitor = Visitor(url)
         self._pool_id = pool_id
         self._numbers = count(1)
@@ -44,6 +47,15 @@ class Site:
         return [
             message["code"] for message in self.visitor.inbox() if message["username"] == username
         ]
+
+    @contextmanager
+    def without_cognito(self) -> Iterator[None]:
+        """Meanwhile nobody listens where the site finds its pool."""
+        self.server.close()
+        try:
+            yield
+        finally:
+            self.server = serve(self.emulator, port=self.server.port)
 
     def _do(self, operation: str, body: dict[str, Any]) -> None:
         status, answer = self.emulator.handle(operation, body)

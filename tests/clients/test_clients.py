@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients.registry import FORMS, Client
+from tests.clients.registry import FORMS, Client, Resends
 from tests.clients.stage import Site
 from tests.demo import NEW_PASSWORD, PASSWORD
 
@@ -75,6 +75,41 @@ def test_who_has_no_account_and_a_limit(client, site, endpoint):
         endpoint, "ConfirmForgotPassword", email, code="123456", password=NEW_PASSWORD
     )
     assert_refused(client, said, "CodeMismatchException")
+
+
+def test_a_limit_of_tries(client, site):
+    """Five codes in a quarter of an hour, on whatever face of the site."""
+    username = site.new_name()
+    for number in range(5):
+        page = site.visitor.post_json(
+            "/api/password-reset/confirm/",
+            username=username,
+            confirmation_code=f"00000{number}",
+            password=NEW_PASSWORD,
+        )
+        assert page.status == 400, page.text
+    said = client.call(
+        f"{site.url}/cognito",
+        "ConfirmForgotPassword",
+        username,
+        code="123456",
+        password=NEW_PASSWORD,
+    )
+    assert_refused(client, said, "LimitExceededException")
+
+
+def test_a_site_without_cognito(client, site, proxy):
+    """Nothing was sent, so the answer is 500: who resends by itself then gets a code."""
+    username = site.new_user()
+    proxy.outages.append(site.without_cognito())
+    said = client.call(f"{proxy.url}/cognito", "ForgotPassword", username)
+    if client.resends is Resends.NOT:
+        assert_refused(client, said, "InternalErrorException")
+        assert site.codes(username) == []
+    else:
+        assert said.get("ok"), said
+        assert proxy.passed == 2
+        assert len(site.codes(username)) == 1
 
 
 def test_an_operation_that_is_not_served(client, site, endpoint):

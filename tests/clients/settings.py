@@ -6,6 +6,9 @@ from typing import Any
 
 from example_project.settings import *  # noqa: F403
 from example_project.settings import COGNITO_RESET
+from example_project.settings import MIDDLEWARE as DEMOS_MIDDLEWARE
+
+MIDDLEWARE = ["tests.clients.bare_host.middleware", *DEMOS_MIDDLEWARE]
 
 # Limits for each identifier stay.
 MORE: dict[str, Any] = {

@@ -8,12 +8,14 @@ from itertools import count
 from typing import Any
 
 from cognito_reset.testing import Server, serve
+from tests.clients import bare_host
 from tests.demo import PASSWORD, Visitor
 
 
 class Site:
     def __init__(self, url: str, server: Server, pool_id: str) -> None:
         self.url = url
+        self.bare_url = url.replace("127.0.0.1", bare_host.NAME)
         self.server = server
         self.emulator = server.emulator
         self.visitor = Visitor(url)

@@ -9,6 +9,7 @@ answers that followed a call are: what was refused or failed before one may be t
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -30,6 +31,8 @@ from cognito_reset.exceptions import (
     Unavailable,
 )
 from cognito_reset.slots import REPLAY, Bucket, Rate, Store, digest, with_store
+
+logger = logging.getLogger(__name__)
 
 # boto3, the AWS CLI and others wait a minute for an answer before they send again, up to four times.
 SECONDS_KEPT: Final = 300
@@ -108,6 +111,7 @@ class Replay:
             if isinstance(found, Answer):
                 return found
             if lost == LOST:  # to nobody: a cache that hides its errors
+                logger.error("cognito_reset.limits_unavailable store=%s", conf.throttle_cache)
                 raise Unavailable
             if not is_waiting:
                 take_place()

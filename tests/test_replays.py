@@ -530,8 +530,8 @@ class HidingCache(LocMemCache):
 
 
 @pytest.mark.parametrize("make_face", FACES)
-def test_b14_a_cache_that_hides_its_errors_is_closed_at_once(people, settings, make_face):
-    """B14: 503, not an outcome that nobody knows after a long wait."""
+def test_b14_a_cache_that_hides_its_errors_is_closed_at_once(people, settings, caplog, make_face):
+    """B14: 503 and a line for the operators, not an outcome that nobody knows after a long wait."""
     hiding = {"BACKEND": f"{__name__}.HidingCache"}
     settings.CACHES = {**settings.CACHES, "hiding": hiding}
     with_settings(settings, LIMITS={}, THROTTLE_CACHE="hiding", LIMITS_FAIL_OPEN=True)
@@ -540,6 +540,7 @@ def test_b14_a_cache_that_hides_its_errors_is_closed_at_once(people, settings, m
     assert face.is_unavailable(face.confirm("alice", "123456"))
     assert AWS().is_unavailable(invoke())
     assert time.monotonic() - begun < 5
+    assert caplog.messages.count("cognito_reset.limits_unavailable store=hiding") == 2
     assert people.emulator.calls == []
 
 

@@ -22,6 +22,7 @@ class Loss(enum.Enum):
     REQUEST = "the request"
     ANSWER = "the whole answer"
     HALF = "half of the answer"
+    SILENCE = "the whole answer, and nobody hangs up"
 
 
 class Proxy(socketserver.ThreadingTCPServer):
@@ -65,6 +66,9 @@ class _Handler(socketserver.StreamRequestHandler):
                 return
             answer = self._answer(request)
             if loss is Loss.ANSWER:
+                return
+            if loss is Loss.SILENCE:
+                self.rfile.read()  # until the client has waited long enough
                 return
             if loss is Loss.HALF:
                 head, _, body = answer.partition(b"\r\n\r\n")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 import pytest
 
 from tests.clients.proxy import Loss, Proxy
-from tests.clients.registry import Client, Resends
+from tests.clients.registry import CLIENTS, Client, Resends
 from tests.clients.stage import Site
 from tests.demo import NEW_PASSWORD
 
@@ -72,6 +73,20 @@ def test_a_lost_answer_to_a_request_for_a_code(client, site, proxy, loss):
         assert said.get("error") == "LimitExceededException", said
     else:
         assert is_network_error(client, said), said
+
+
+def test_an_answer_that_a_network_swallows(site, proxy):
+    """boto3 waits a minute for it, and sends again: by then the site must still know."""
+    (boto3,) = [client for client in CLIENTS if client.name == "boto3-newest"]
+    username, code = site.new_user_with_code()
+    proxy.losses.append(Loss.SILENCE)
+    begun = time.monotonic()
+    said = confirm(boto3, proxy.url, username, code)
+    assert time.monotonic() - begun >= 60
+    assert said.get("ok"), said
+    assert proxy.passed == 2
+    assert calls(site, "ConfirmForgotPassword", username) == 1
+    assert signs_in(site, username)
 
 
 def test_a_lost_confirm(client, site, proxy):

@@ -97,8 +97,10 @@ class _Handler(socketserver.StreamRequestHandler):
 
 def _message(file: Any) -> bytes:
     """Read a request or an answer; nothing where there is none any more."""
-    head = b"".join(iter(file.readline, b"\r\n"))
-    length = 0
+    head, length = b"", 0
+    # An empty line ends the head, and nothing at all ends the connection.
+    while (line := file.readline()) not in (b"\r\n", b""):
+        head += line
     for line in head.split(b"\r\n"):
         name, _, value = line.partition(b":")
         if name.lower() == b"content-length":

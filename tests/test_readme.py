@@ -22,6 +22,7 @@ from cognito_reset.conf import DEFAULT_LIMITS, DEFAULTS, POOL_OPTIONAL, POOL_REQ
 from cognito_reset.policy import PasswordPolicy, get_policy
 from cognito_reset.testing.validation import service_model
 from cognito_reset.url_checks import check_urls
+from tests.errors import public_errors
 from tests.faces import REST, Pages
 from tests.testing.world import World
 
@@ -68,14 +69,7 @@ def test_every_error_is_listed_with_its_status_and_field():
     rules = "`, `".join(rule.code for rule in PasswordPolicy().rules)
     validators = "password_too_similar`, `password_too_common`, …"
     assert listed.pop(rules) == listed.pop(validators) == ["400", "`password`"]
-    public = [
-        kind
-        for kind in vars(exceptions).values()
-        if isinstance(kind, type)
-        and issubclass(kind, exceptions.ResetError)
-        and not issubclass(kind, exceptions.AccountRefused)
-        and hasattr(kind, "code")
-    ]
+    public = public_errors()
     assert listed == {
         kind.code: [str(kind.status), f"`{kind.field}`" if kind.field else ""] for kind in public
     }

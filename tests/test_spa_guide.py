@@ -10,8 +10,9 @@ import pytest
 from django.test import Client
 from django.urls import include, path
 
-from cognito_reset import exceptions, url_checks
+from cognito_reset import url_checks
 from cognito_reset.url_checks import check_urls
+from tests.errors import public_errors
 
 ROOT = Path(__file__).resolve().parent.parent
 GUIDE = (ROOT / "docs" / "spa.md").read_text()
@@ -73,14 +74,7 @@ def test_every_warning_is_explained():
 def test_every_error_is_listed_with_its_name():
     """As the REST endpoints call it, and as the endpoint for AWS SDKs does."""
     listed = [(names(code), names(name)) for code, name, _ in rows("Errors")[1:]]
-    public = [
-        kind
-        for kind in vars(exceptions).values()
-        if isinstance(kind, type)
-        and issubclass(kind, exceptions.ResetError)
-        and not issubclass(kind, exceptions.AccountRefused)
-        and hasattr(kind, "code")
-    ]
+    public = public_errors()
     assert len(public) > 5
     for kind in public:
         assert any(kind.code in codes and kind.name in found for codes, found in listed), kind

@@ -133,25 +133,26 @@ class Replay:
 
         with_store(work)
 
-    def _look(self, store: Store) -> Answer | bool:
-        """Give the answer, or whether nobody is at it."""
+    def _look(self, store: Store, *, is_mine: bool = False) -> Answer | bool:
+        """Give the answer, or whether nobody else is at it."""
         asked = {self._answers: range(len(ANSWERS)), self._running: range(1)}
         held = store.read(asked, _now())
         if held[self._answers]:
             return Answer(ANSWERS[min(held[self._answers])])
-        return not held[self._running]
+        return is_mine or not held[self._running]
 
     def _claim(self, store: Store) -> Answer | bool:
         """Give the answer, or whether the request is now the caller's to carry out."""
         self._begun = _now()
         found = self._look(store)
-        if found is not True or not store.take(self._running, 0, self._begun):
-            return found if isinstance(found, Answer) else False
-        held = store.read({self._answers: range(len(ANSWERS))}, _now())
-        if held[self._answers]:  # it has ended since
+        if found is not True:
+            return found
+        if not store.take(self._running, 0, self._begun):
+            return False
+        found = self._look(store, is_mine=True)
+        if found is not True:  # it has ended since
             store.give_back(self._running, 0, self._begun)
-            return Answer(ANSWERS[min(held[self._answers])])
-        return True
+        return found
 
     def _take_look(self, store: Store) -> bool:
         now, numbers = _now(), range(LOOKS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -410,25 +409,21 @@ def test_a_repeat_of_one_that_never_ended_is_told_that_nobody_knows(limited, set
         assert response.status_code == 400
 
 
-def test_who_waits_holds_a_place(limited, settings):
+def test_who_waits_holds_a_place(limited, settings, monkeypatch):
     """A8: repeats cost no limit, so they are bounded as all that wait are."""
     with_settings(settings, TOTAL_TIMEOUT_SECONDS=1, MAX_CONCURRENT_CALLS=1)
     Replay("confirm", "default", "alice", "123456", NEW_PASSWORD, unknown=OutcomeUnknown).begin()
-    answers: list[Any] = []
-    waiting = replays.time.sleep
+    statuses = []
+    sleep = time.sleep
 
     def meanwhile(seconds):
-        if not answers:
-            answers.append(None)
-            answers[0] = REST().confirm("bob")
-        waiting(seconds)
+        monkeypatch.setattr(time, "sleep", sleep)
+        statuses.append(REST().confirm("bob").status_code)
+        sleep(seconds)
 
-    replays.time.sleep, kept = meanwhile, waiting
-    try:
-        assert REST().confirm("alice", "123456", NEW_PASSWORD).status_code == 502
-    finally:
-        replays.time.sleep = kept
-    assert answers[0].status_code == 503
+    monkeypatch.setattr(time, "sleep", meanwhile)
+    assert REST().confirm("alice", "123456", NEW_PASSWORD).status_code == 502
+    assert statuses == [503]
 
 
 def test_a_refused_attempt_leaves_no_trace(people, settings):

@@ -17,19 +17,13 @@ AWS = Path(__file__).parents[2] / ".cache/clients/awscli/bin/aws"
 
 def main() -> dict[str, Any]:
     asked = json.load(sys.stdin)
-    members = {"ClientId": asked["client_id"], "Username": asked["username"]}
-    if asked["operation"] == "ConfirmForgotPassword":
-        members |= {"ConfirmationCode": asked["code"], "Password": asked["password"]}
-    if asked["operation"] == "InitiateAuth":
-        parameters = {"USERNAME": members.pop("Username"), "PASSWORD": asked["password"]}
-        members |= {"AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": parameters}
     command = [str(AWS), "cognito-idp", xform_name(asked["operation"], "-"), "--region=us-east-1"]
     if asked["endpoint"]:
         command.append(f"--endpoint-url={asked['endpoint']}")
     # In a file of this user's own: everybody on the machine can read a command line, and the CLI
     # reads its input twice, which a pipe doesn't allow.
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        json.dump(members, file)
+        json.dump(asked["members"], file)
         file.flush()
         command += ["--output=json", "--cli-input-json", f"file://{file.name}"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -19,14 +19,8 @@ def main() -> dict[str, Any]:
         # None: the environment says where the service is.
         endpoint_url=asked["endpoint"],
     )
-    members = {"ClientId": asked["client_id"], "Username": asked["username"]}
-    if asked["operation"] == "ConfirmForgotPassword":
-        members |= {"ConfirmationCode": asked["code"], "Password": asked["password"]}
-    if asked["operation"] == "InitiateAuth":
-        parameters = {"USERNAME": members.pop("Username"), "PASSWORD": asked["password"]}
-        members |= {"AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": parameters}
     try:
-        answer = getattr(client, xform_name(asked["operation"]))(**members)
+        answer = getattr(client, xform_name(asked["operation"]))(**asked["members"])
     except ClientError as error:
         details = error.response["Error"]
         return {

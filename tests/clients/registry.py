@@ -24,6 +24,7 @@ INSTALLED: Final = ROOT / ".cache/clients"
 #: Those of the endpoint; paws makes one slash more of each.
 FORMS: Final = ("/cognito", "/cognito/")
 TIMEOUT_SECONDS: Final = 90
+CLIENT_ID: Final = "demo"
 
 
 class Resends(enum.Enum):
@@ -74,11 +75,12 @@ class Client:
         """
         asked = {
             "endpoint": endpoint,
-            "client_id": "demo",
+            "client_id": CLIENT_ID,
             "operation": operation,
             "username": username,
             "code": code,
             "password": password,
+            "members": _members(operation, username, code, password),
         }
         if not self.command:
             return replays.play(replays.CLIENTS[self.name], asked)
@@ -95,6 +97,21 @@ class Client:
         assert done.returncode == 0, done.stderr
         said: dict[str, Any] = json.loads(done.stdout)
         return said
+
+
+def _members(operation: str, username: str, code: str, password: str) -> dict[str, Any]:
+    """The members of the operation's input, by AWS's own names."""
+    parameters = {"USERNAME": username, "PASSWORD": password}
+    by_operation: dict[str, dict[str, Any]] = {
+        "ForgotPassword": {"Username": username},
+        "ConfirmForgotPassword": {
+            "Username": username,
+            "ConfirmationCode": code,
+            "Password": password,
+        },
+        "InitiateAuth": {"AuthFlow": "USER_PASSWORD_AUTH", "AuthParameters": parameters},
+    }
+    return {"ClientId": CLIENT_ID, **by_operation[operation]}
 
 
 def _environment(more: Mapping[str, str]) -> dict[str, str]:

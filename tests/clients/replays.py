@@ -216,11 +216,11 @@ Accept-Encoding: gzip
 }
 
 
-def play(client: Client, asked: Mapping[str, str]) -> dict[str, Any]:
+def play(client: Client, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Make one call as ``client`` does, and say what it says of it."""
     parts = urlsplit(asked["endpoint"])
     call = Call(
-        asked["operation"], _members(asked), parts.netloc, parts.path or "/", str(uuid.uuid4())
+        asked["operation"], asked["members"], parts.netloc, parts.path or "/", str(uuid.uuid4())
     )
     for attempt in range(1, client.attempts + 1):
         try:
@@ -236,20 +236,6 @@ def play(client: Client, asked: Mapping[str, str]) -> dict[str, Any]:
         if answer.status < 500 and said.get("error") not in client.retried:
             break
     return said
-
-
-def _members(asked: Mapping[str, str]) -> dict[str, Any]:
-    if asked["operation"] == "InitiateAuth":
-        parameters = {"USERNAME": asked["username"], "PASSWORD": asked["password"]}
-        return {
-            "AuthFlow": "USER_PASSWORD_AUTH",
-            "AuthParameters": parameters,
-            "ClientId": asked["client_id"],
-        }
-    members = {"ClientId": asked["client_id"], "Username": asked["username"]}
-    if asked["operation"] == "ConfirmForgotPassword":
-        members |= {"ConfirmationCode": asked["code"], "Password": asked["password"]}
-    return members
 
 
 def _said(client: Client, answer: Answer) -> dict[str, Any]:

@@ -73,6 +73,7 @@ class StrictCharField(_TwoCodes, serializers.CharField):
     def __init__(self, *, limit: int, **kwargs: Any) -> None:
         self.limit = limit
         super().__init__(trim_whitespace=False, **kwargs)
+        self.validators = []  # DRF's own look for what _NO_TEXT refuses, slowly
 
     @sensitive_variables()
     def to_internal_value(self, data: Any) -> str:

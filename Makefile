@@ -68,8 +68,11 @@ contract: $(VENV)/.stamp-test .cache/node_modules ## the emulator against moto's
 clients: $(VENV)/.stamp-test .cache/clients/.stamp ## real AWS clients against the demo (needs npm for most)
 	COGNITO_RESET_CLIENTS=1 $(RUN) -m pytest tests/clients $(ARGS)
 
-# boto3 and the AWS CLI have environments of their own: their versions aren't the suite's.
-.cache/clients/.stamp: $(wildcard tests/clients/*.txt tests/clients/*.json) | $(VENV)/.stamp-pip
+# boto3 and the AWS CLI have environments of their own: their versions aren't the suite's. The AWS CLI 2
+# and the AWS SDKs for Go are in no registry that pip or npm reads, but in Debian: awscli, golang-go,
+# golang-github-aws-aws-sdk-go-dev and golang-github-aws-aws-sdk-go-v2-dev.
+DEBIAN_GO := GO111MODULE=off GOFLAGS= GOPATH=/usr/share/gocode go
+.cache/clients/.stamp: $(wildcard tests/clients/*.txt tests/clients/*.json tests/clients/go/*) | $(VENV)/.stamp-pip
 	@mkdir -p .cache/clients
 	@test -n "$(OLD_PYTHON)" || { rm -rf .cache/clients/boto3-oldest; \
 		echo "The oldest boto3 is left out: there is no Python below 3.13 here."; test -z "$$CI"; }
@@ -79,6 +82,10 @@ clients: $(VENV)/.stamp-test .cache/clients/.stamp ## real AWS clients against t
 		$(RUN) -m pip --python .cache/clients/$$name install --quiet --disable-pip-version-check \
 			--requirement tests/clients/$$name.txt; \
 	done
+	@for aws in $$(which -a aws); do case "$$("$$aws" --version 2>&1)" in \
+		aws-cli/2.*) ln -sf "$$aws" .cache/clients/aws-cli-2; break ;; esac; done
+	@for version in v1 v2; do $(DEBIAN_GO) build -o .cache/clients/go-$$version tests/clients/go/$$version.go || \
+		echo "The AWS SDK for Go $$version is left out: Debian's packages of it aren't here."; done
 	cp tests/clients/package.json tests/clients/package-lock.json .cache/clients
 	npm ci --loglevel=error --ignore-scripts --no-audit --no-fund --prefix .cache/clients && touch $@ || \
 		{ echo "The clients in JavaScript are left out: npm can't install them."; test -z "$$CI"; }

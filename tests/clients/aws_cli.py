@@ -1,4 +1,4 @@
-"""The AWS CLI: one call, from standard input to standard output."""
+"""The AWS CLI that is named: one call, from standard input to standard output."""
 
 from __future__ import annotations
 
@@ -7,17 +7,14 @@ import re
 import subprocess
 import sys
 import tempfile
-from pathlib import Path
 from typing import Any
 
 from botocore import xform_name
 
-AWS = Path(__file__).parents[2] / ".cache/clients/awscli/bin/aws"
 
-
-def main() -> dict[str, Any]:
+def main(aws: str) -> dict[str, Any]:
     asked = json.load(sys.stdin)
-    command = [str(AWS), "cognito-idp", xform_name(asked["operation"], "-"), "--region=us-east-1"]
+    command = [aws, "cognito-idp", xform_name(asked["operation"], "-"), "--region=us-east-1"]
     if asked["endpoint"]:
         command.append(f"--endpoint-url={asked['endpoint']}")
     # In a file of this user's own: everybody on the machine can read a command line, and the CLI
@@ -36,4 +33,4 @@ def main() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    json.dump(main(), sys.stdout)
+    json.dump(main(sys.argv[1]), sys.stdout)

@@ -25,6 +25,7 @@ INSTALLED: Final = ROOT / ".cache/clients"
 FORMS: Final = ("/cognito", "/cognito/")
 TIMEOUT_SECONDS: Final = 90
 CLIENT_ID: Final = "demo"
+DEBIAN: Final = " where Debian's package of it is"
 
 
 class Resends(enum.Enum):
@@ -44,6 +45,10 @@ class Client:
     #: An answer that ends early is a broken connection to it. Others take what came for all of it,
     #: or give up.
     notices_half: bool = True
+    #: It doesn't read an answer that the model says has nothing in it.
+    discards_empty: bool = False
+    #: A connection that ends by a reset, not by its end, may have done its work: it doesn't resend.
+    fears_reset: bool = False
     #: How it says that no whole answer came, as "name: message"; nothing where it never gives up.
     broken: str = ""
     #: It raises a class of its own for each error that the model names.
@@ -139,6 +144,15 @@ def _node(name: str, resends: Resends, script: str, package: str, **more: Any) -
     return Client(name, resends, ("node", HERE / "js" / script), needs, **more)
 
 
+def _aws_cli(name: str, resends: Resends, aws: Path, **more: Any) -> Client:
+    return Client(name, resends, (sys.executable, HERE / "aws_cli.py", aws), (aws,), **more)
+
+
+def _go(name: str, resends: Resends, **more: Any) -> Client:
+    built = INSTALLED / name
+    return Client(name, resends, (built,), (built,), where=DEBIAN, has_classes=True, **more)
+
+
 def _replay(name: str, resends: Resends, **more: Any) -> Client:
     broken = "ConnectionResetError: .*|Broken: not a status line: b''|Half: .*"
     return Client(name, resends, broken=broken, **more)
@@ -163,12 +177,22 @@ CLIENTS: Final = (
         notices_half=False,
         has_classes=True,
     ),
-    _python(
-        "aws-cli",
-        (sys.executable, HERE / "aws_cli.py"),
-        INSTALLED / "awscli",
-        knows_variable=True,
+    _aws_cli("aws-cli", Resends.WITH_ID, INSTALLED / "awscli/bin/aws", knows_variable=True),
+    _aws_cli(
+        "aws-cli-2",
+        Resends.PLAINLY,
+        INSTALLED / "aws-cli-2",
+        where=DEBIAN,
+        notices_half=False,
     ),
+    _go(
+        "go-v1",
+        Resends.PLAINLY,
+        discards_empty=True,
+        fears_reset=True,
+        broken="RequestError: send request failed",
+    ),
+    _go("go-v2", Resends.WITH_ID, notices_half=False, broken="error: .*unexpected EOF"),
     _node(
         "js-v3",
         Resends.WITH_ID,
@@ -206,6 +230,6 @@ CLIENTS: Final = (
     _replay("amazonka", Resends.PLAINLY, notices_half=False),
     _replay("amazonka-signed", Resends.PLAINLY, notices_half=False),
     _replay("ruby", Resends.WITH_ID),
-    _replay("go-v1", Resends.PLAINLY),
-    _replay("go-v2", Resends.WITH_ID),
+    _replay("go-v1-replayed", Resends.PLAINLY, fears_reset=True),
+    _replay("go-v2-replayed", Resends.WITH_ID, notices_half=False),
 )

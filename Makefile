@@ -8,6 +8,11 @@ PORT ?= 8000
 DIST ?=
 # More arguments for pytest: make test ARGS="-k throttling"
 ARGS ?=
+# What pytest runs under: make test UNDER="coverage run -m"
+UNDER ?=
+# Where wheel-test installs the wheel, and what beside it.
+WHEEL_PYTHON ?= $(RUN)
+WHEEL_WITH ?= django
 # The first interpreter that runs and is new enough: a pyenv shim may exist and still not run.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$python"; break; }; done)
@@ -26,7 +31,7 @@ demo: $(VENV)/.stamp-demo ## a small site on the built-in emulator, on PORT (800
 
 .PHONY: test
 test: $(VENV)/.stamp-test ## the whole suite; names what it skipped and why
-	$(RUN) -m pytest $(ARGS)
+	$(RUN) -m $(UNDER) pytest $(ARGS)
 
 .PHONY: lint
 lint: $(VENV)/.stamp-lint ## ruff, formatting
@@ -98,9 +103,9 @@ sdk: .cache/clients/.stamp ## bundle the AWS SDK for the demo's page (needs npm)
 wheel-test: $(VENV)/.stamp-test ## the suite against the installed wheel, from a folder without the checkout
 	@set -eu; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; mkdir -p "$$folder/suite" $(DIST); \
 	$(RUN) -m build --outdir "$$folder/dist" . >/dev/null; \
-	$(RUN) -m venv --without-pip "$$folder/venv"; \
+	"$(WHEEL_PYTHON)" -m venv --without-pip "$$folder/venv"; \
 	$(RUN) -m pip --python "$$folder/venv" install --quiet --disable-pip-version-check \
-		"$$folder"/dist/*.whl --group test; \
+		"$$folder"/dist/*.whl "$(WHEEL_WITH)" --group test; \
 	git ls-files -z -- . ':!cognito_reset' | tar --null -T - -cf - | tar -xf - -C "$$folder/suite"; \
 	cd "$$folder/suite"; COGNITO_RESET_INSTALLED_IN="$$folder/venv" "$$folder/venv/bin/python" -m pytest $(ARGS); \
 	test -z "$(DIST)" || cp -R "$$folder/dist/." "$(CURDIR)/$(DIST)/"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
 
 from django.conf import settings
 from django.utils.module_loading import import_string
@@ -20,6 +20,8 @@ from cognito_reset.phones import REGIONS
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
     from django.http import HttpRequest
+
+T = TypeVar("T")
 
 DEFAULT_POOL: Final = "default"
 
@@ -88,119 +90,115 @@ class PoolSettings:
     published_client_id: str  # what callers of Cognito's own protocol send for the app client's id
 
 
+def _get(key: str, *kinds: type) -> Any:
+    values = getattr(settings, "COGNITO_RESET", None)
+    if not isinstance(values, Mapping):
+        raise CognitoResetMisconfigured("COGNITO_RESET is not set to a dict.")
+    value = values.get(key, DEFAULTS.get(key))
+    if kinds and not isinstance(value, kinds):
+        raise _unusable(key)
+    return value
+
+
+def _callable(key: str) -> Any:
+    """Give a callable that is set as such or by its dotted path, or the default, where that is."""
+    value = _get(key)
+    try:
+        value = import_string(value) if isinstance(value, str) else value
+    except ImportError:
+        pass
+    if not callable(value) and value is not DEFAULTS[key]:
+        raise _unusable(key)
+    return value
+
+
+def _number(key: str, least: float = 0) -> float:
+    value = _get(key)
+    if not is_number(value) or value < least:
+        raise _unusable(key)
+    return float(value)
+
+
+def _count(key: str) -> int:
+    return int(_number(key, least=1))
+
+
+def _flag(key: str) -> bool:
+    return bool(_get(key))
+
+
+def _names(key: str) -> frozenset[str]:
+    return frozenset(_get(key, list, tuple, set, frozenset))
+
+
+class Key(Generic[T]):
+    """A key of the attribute's own name. ``read`` gives its value, or raises."""
+
+    def __init__(self, read: Callable[[str], T]) -> None:
+        self.read = read
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name.upper()
+
+    def __get__(self, instance: object, owner: type) -> T:
+        return self.read(self.name)
+
+
 class Conf:
-    def _get(self, key: str, *kinds: type) -> Any:
-        values = getattr(settings, "COGNITO_RESET", None)
-        if not isinstance(values, Mapping):
-            raise CognitoResetMisconfigured("COGNITO_RESET is not set to a dict.")
-        value = values.get(key, DEFAULTS.get(key))
-        if kinds and not isinstance(value, kinds):
-            raise _unusable(key)
-        return value
-
-    def _number(self, key: str, least: float = 0) -> float:
-        value = self._get(key)
-        if not is_number(value) or value < least:
-            raise _unusable(key)
-        return float(value)
-
-    def _callable(self, key: str) -> Any:
-        """Give a callable that is set as such or by its dotted path, or the default, where that is."""
-        value = self._get(key)
-        try:
-            value = import_string(value) if isinstance(value, str) else value
-        except ImportError:
-            pass
-        if not callable(value) and value is not DEFAULTS[key]:
-            raise _unusable(key)
-        return value
+    service_class = Key[Any](_callable)
+    pre_send_hook = Key[Any](_callable)
+    forward_client_metadata = Key(_names)
+    forward_analytics_metadata = Key(_flag)
+    forward_encoded_data = Key(_flag)
+    forward_ip_address = Key(_flag)
+    connect_timeout_seconds = Key(_number)
+    total_timeout_seconds = Key(_number)
+    uniform_response_seconds = Key(_number)
+    max_concurrent_calls = Key(_count)
+    show_destination = Key(_flag)
+    sign_in_url = Key[str | None](_get)
+    contact_url = Key[str | None](_get)
+    auth_password_validators = Key(_flag)
+    # The site's way from what was typed to its own user, where it has one.
+    user_resolver = Key["Callable[[str], AbstractBaseUser | None] | None"](_callable)
+    sign_out_everywhere = Key(_flag)
+    notify_after_reset = Key(_flag)
+    audit_retention_days = Key(_count)
+    staff_may_reset_staff = Key(_flag)
+    throttle_cache = Key[str | None](_get)
+    limits_fail_open = Key(_flag)
+    trusted_proxies = Key[Mapping[str, Any] | None](_get)
 
     def pool_aliases(self) -> tuple[str, ...]:
-        return tuple(self._get("POOLS", Mapping))
+        return tuple(_get("POOLS", Mapping))
 
     def pool(self, alias: str) -> PoolSettings:
-        pools = self._get("POOLS", Mapping)
+        pools = _get("POOLS", Mapping)
         if alias not in pools:
             raise CognitoResetMisconfigured(f'COGNITO_RESET["POOLS"] has no pool "{alias}".')
         return _pool_settings(alias, pools[alias])
 
     def resolve_pool(self, request: HttpRequest) -> str:
         """Give the alias of the pool that ``request`` is for, where its URL doesn't name one."""
-        resolver = self._callable("POOL_RESOLVER")
+        resolver = _callable("POOL_RESOLVER")
         return resolver(request) if resolver else DEFAULT_POOL
-
-    @property
-    def service_class(self) -> Any:
-        return self._callable("SERVICE_CLASS")
-
-    @property
-    def pre_send_hook(self) -> Any:
-        return self._callable("PRE_SEND_HOOK")
 
     def client_metadata(self, request: HttpRequest | None) -> dict[str, str]:
         """Give what the site itself sends as ClientMetadata, from a dict or from its callable."""
-        value = self._get("CLIENT_METADATA")
+        value = _get("CLIENT_METADATA")
         if not isinstance(value, Mapping):
-            value = self._callable("CLIENT_METADATA")(request)
+            value = _callable("CLIENT_METADATA")(request)
         if not is_texts(value):
             raise _unusable("CLIENT_METADATA")
         return dict(value)
 
-    @property
-    def forward_client_metadata(self) -> frozenset[str]:
-        return frozenset(self._get("FORWARD_CLIENT_METADATA", list, tuple, set, frozenset))
-
-    @property
-    def forward_analytics_metadata(self) -> bool:
-        return bool(self._get("FORWARD_ANALYTICS_METADATA"))
-
-    @property
-    def forward_encoded_data(self) -> bool:
-        return bool(self._get("FORWARD_ENCODED_DATA"))
-
-    @property
-    def forward_ip_address(self) -> bool:
-        return bool(self._get("FORWARD_IP_ADDRESS"))
-
-    @property
-    def connect_timeout_seconds(self) -> float:
-        return self._number("CONNECT_TIMEOUT_SECONDS")
-
-    @property
-    def total_timeout_seconds(self) -> float:
-        return self._number("TOTAL_TIMEOUT_SECONDS")
-
-    @property
-    def uniform_response_seconds(self) -> float:
-        return self._number("UNIFORM_RESPONSE_SECONDS")
-
-    @property
-    def max_concurrent_calls(self) -> int:
-        return int(self._number("MAX_CONCURRENT_CALLS", least=1))
-
-    @property
-    def show_destination(self) -> bool:
-        return bool(self._get("SHOW_DESTINATION"))
-
-    @property
-    def sign_in_url(self) -> str | None:
-        return cast("str | None", self._get("SIGN_IN_URL"))
-
-    @property
-    def contact_url(self) -> str | None:
-        return cast("str | None", self._get("CONTACT_URL"))
-
-    @property
-    def auth_password_validators(self) -> bool:
-        return bool(self._get("AUTH_PASSWORD_VALIDATORS"))
-
     def cognito_username(self, user: AbstractBaseUser) -> str:
         """Give the name, or another identifier, under which Cognito knows the site's ``user``."""
-        value = self._get("COGNITO_USERNAME")
+        value = _get("COGNITO_USERNAME")
         if value is None:
             return user.get_username()
         if not isinstance(value, str) or "." in value:
-            name = self._callable("COGNITO_USERNAME")(user)
+            name = _callable("COGNITO_USERNAME")(user)
         elif hasattr(user, value):
             name = getattr(user, value)
         else:
@@ -208,36 +206,15 @@ class Conf:
         return "" if name is None else str(name)
 
     @property
-    def user_resolver(self) -> Callable[[str], AbstractBaseUser | None] | None:
-        """Give the site's way from what was typed to its own user, where it has one."""
-        return cast("Callable[[str], AbstractBaseUser | None]", self._callable("USER_RESOLVER"))
-
-    @property
     def username_attribute(self) -> str | None:
         """Give the attribute in which the site's users have their Cognito username, if it is one."""
-        value = self._get("COGNITO_USERNAME")
+        value = _get("COGNITO_USERNAME")
         return value if isinstance(value, str) and "." not in value else None
-
-    @property
-    def sign_out_everywhere(self) -> bool:
-        return bool(self._get("SIGN_OUT_EVERYWHERE"))
-
-    @property
-    def notify_after_reset(self) -> bool:
-        return bool(self._get("NOTIFY_AFTER_RESET"))
-
-    @property
-    def audit_retention_days(self) -> int:
-        return int(self._number("AUDIT_RETENTION_DAYS", least=1))
-
-    @property
-    def staff_may_reset_staff(self) -> bool:
-        return bool(self._get("STAFF_MAY_RESET_STAFF"))
 
     @property
     def limits(self) -> Mapping[str, Mapping[str, str]] | None:
         """Give the rates by step and level, the site's over the defaults, or None: no limits."""
-        value = self._get("LIMITS")
+        value = _get("LIMITS")
         if value is False:
             return None
         try:
@@ -246,18 +223,6 @@ class Conf:
             }
         except (AttributeError, TypeError):
             raise _unusable("LIMITS") from None
-
-    @property
-    def throttle_cache(self) -> str | None:
-        return cast("str | None", self._get("THROTTLE_CACHE"))
-
-    @property
-    def limits_fail_open(self) -> bool:
-        return bool(self._get("LIMITS_FAIL_OPEN"))
-
-    @property
-    def trusted_proxies(self) -> Mapping[str, Any] | None:
-        return cast("Mapping[str, Any] | None", self._get("TRUSTED_PROXIES"))
 
 
 conf: Final = Conf()

@@ -12,13 +12,15 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured
 from django.test import RequestFactory, override_settings
 
-from cognito_reset.conf import DEFAULT_LIMITS, DEFAULTS, Conf, conf
+from cognito_reset.conf import DEFAULT_LIMITS, DEFAULTS, Conf, Key, conf
 from cognito_reset.exceptions import CognitoResetMisconfigured, ResetError
 from cognito_reset.service import CognitoService
 
 POOL = {"REGION": "eu-west-1", "USER_POOL_ID": "eu-west-1_Example01", "CLIENT_ID": "1example"}
 REQUEST = RequestFactory().get("/")
-PROPERTIES = sorted(name for name, value in vars(Conf).items() if isinstance(value, property))
+PROPERTIES = sorted(
+    name for name, value in vars(Conf).items() if isinstance(value, (Key, property))
+)
 JUNK: tuple[Any, ...] = (
     None,
     True,

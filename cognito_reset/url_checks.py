@@ -11,41 +11,52 @@ from typing import Any, Final
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Warning
-from django.urls import NoReverseMatch, URLResolver, get_resolver, get_script_prefix, reverse
+from django.urls import NoReverseMatch, URLResolver, get_resolver, get_script_prefix
+from django.urls.resolvers import RegexPattern
 
 from cognito_reset.cors import ALLOW_HEADERS, EXPOSE_HEADERS
 
-AWS: Final = ("cognito_reset_aws_json", "endpoint")
-REST: Final = ("cognito_reset_api", "request")
+# A face's name, and those of the addresses that are looked at.
+AWS: Final = ("cognito_reset_aws_json", ("endpoint",))
+REST: Final = ("cognito_reset_api", ("request", "confirm"))
 
 
 def check_urls(**_: Any) -> list[CheckMessage]:
     if not getattr(settings, "ROOT_URLCONF", None):
         return []
-    aws = [*_mounted(*AWS, get_resolver())]
+    aws = [path for (path,) in _mounted(*AWS, get_resolver())]
     rest = [*_mounted(*REST, get_resolver())]
-    try:
-        return [*_redirects(aws), *_cors(aws, rest)]
-    except (TypeError, re.error):  # Django and django-cors-headers say so themselves
-        return []
+    found: list[CheckMessage] = []
+    for check in (_redirects(aws), _cors(aws, rest)):
+        try:
+            found += check
+        except (TypeError, re.error):  # Django and django-cors-headers say so themselves
+            pass
+    return found
 
 
 def _warning(id: str, message: str, hint: str) -> CheckMessage:
     return Warning(message, hint=hint, id=f"cognito_reset.{id}")
 
 
-def _mounted(app_name: str, name: str, within: URLResolver, outer: str = "") -> Iterator[str]:
-    """Give the path of each include of a face, but for those that a request fills in."""
+def _mounted(
+    app_name: str, names: tuple[str, ...], within: URLResolver, outer: str = ""
+) -> Iterator[list[str]]:
+    """
+    Give the paths of each include of a face, but for those that a request fills in. Not by reverse():
+    of two includes with one namespace it knows one only.
+    """
     for pattern in within.url_patterns:
         if not isinstance(pattern, URLResolver):
             continue
-        namespace = f"{outer}{pattern.namespace}:" if pattern.namespace else outer
+        prefix = outer + str(pattern.pattern.regex.pattern).removeprefix("^")
         if pattern.app_name != app_name:
-            yield from _mounted(app_name, name, pattern, namespace)
+            yield from _mounted(app_name, names, pattern, prefix)
             continue
+        face = URLResolver(RegexPattern(prefix), pattern.url_patterns)
+        root = URLResolver(RegexPattern(""), [face])
         try:
-            # As in path_info, which a script's own prefix is no part of.
-            yield "/" + reverse(namespace + name).removeprefix(get_script_prefix())
+            yield ["/" + root.reverse(name) for name in names]
         except NoReverseMatch:
             pass
 
@@ -76,7 +87,7 @@ def _redirects(aws: list[str]) -> Iterator[CheckMessage]:
                 "W015",
                 f"SECURE_SSL_REDIRECT redirects the endpoint for AWS SDKs, {path}.",
                 "No SDK follows it, and Amplify follows it as a GET. Add "
-                f'r"^{full.strip("/")}/*$" to SECURE_REDIRECT_EXEMPT.',
+                f'r"^{re.escape(full.strip("/"))}/*$" to SECURE_REDIRECT_EXEMPT.',
             )
 
 
@@ -86,22 +97,31 @@ def _place(name: str) -> int | None:
     return next(places, None)
 
 
-def _cors(aws: list[str], rest: list[str]) -> Iterator[CheckMessage]:
+def _cors(aws: list[str], rest: list[list[str]]) -> Iterator[CheckMessage]:
     """What django-cors-headers, where it is there, does to the endpoints that it is asked about."""
-    cors = _place("corsheaders.middleware.CorsMiddleware")
+    cors = _place("CorsMiddleware")
     if cors is None:
         return
     covers = re.compile(getattr(settings, "CORS_URLS_REGEX", "")).match
     for path in aws:
-        if not all(map(covers, _forms(path))):
+        if not all(map(covers, _forms(path)[:2])):  # no browser makes the third
             yield _warning(
                 "W013",
                 f"CORS_URLS_REGEX leaves out the endpoint for AWS SDKs, {path}, or a form of it.",
                 f"SDKs post to {path.rstrip('/')}/ as well as without the slash: let it match "
-                f'r"^{path.rstrip("/")}/*$", too, or silence this where no other origin needs it.',
+                f'r"^{re.escape(path.rstrip("/"))}/*$", too, or silence this where no other origin '
+                "needs it.",
+            )
+    for paths in rest:
+        left_out = [path for path in paths if not covers(path)]
+        if 0 < len(left_out) < len(paths):
+            yield _warning(
+                "W017",
+                f"CORS_URLS_REGEX leaves out {', '.join(left_out)}, one of the two steps over REST.",
+                "A page on another origin can then begin a reset and not end it: let it match both.",
             )
     for_aws = any(covers(form) for path in aws for form in _forms(path))
-    for_rest = any(map(covers, rest))
+    for_rest = any(covers(path) for paths in rest for path in paths)
     yield from _headers(for_aws, for_rest)
     for name in ("SecurityMiddleware", "CommonMiddleware"):
         place = _place(name)
@@ -118,7 +138,7 @@ def _cors(aws: list[str], rest: list[str]) -> Iterator[CheckMessage]:
 def _headers(aws: bool, rest: bool) -> Iterator[CheckMessage]:
     # Of what SDKs send, django-cors-headers' default has this alone.
     allowed = {*map(str.lower, getattr(settings, "CORS_ALLOW_HEADERS", ["content-type"]))}
-    missing = [header for header in ALLOW_HEADERS if header not in allowed]
+    missing = [header for header in ALLOW_HEADERS if not allowed & {header, "*"}]
     if aws and missing:
         yield _warning(
             "W011",
@@ -130,7 +150,7 @@ def _headers(aws: bool, rest: bool) -> Iterator[CheckMessage]:
     wanted = [
         header
         for header in EXPOSE_HEADERS
-        if (aws if header.startswith("x-amzn-") else rest) and header.lower() not in exposed
+        if (aws if header.startswith("x-amzn-") else rest) and not exposed & {header.lower(), "*"}
     ]
     if wanted:
         yield _warning(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from typing import Any
@@ -16,6 +17,7 @@ from cognito_reset import aws_json_urls, cors
 from cognito_reset.url_checks import check_urls
 
 defaults = pytest.importorskip("corsheaders.defaults", reason="django-cors-headers isn't installed")
+CorsHeaders: Any = pytest.importorskip("corsheaders.middleware").CorsMiddleware
 
 CORS = "corsheaders.middleware.CorsMiddleware"
 SECURITY = "django.middleware.security.SecurityMiddleware"
@@ -118,6 +120,7 @@ def test_mistakes_of_type_are_for_others_to_tell(found):
     """django-cors-headers has its own checks."""
     assert found(CORS_ALLOW_HEADERS=None) == {}
     assert found(CORS_URLS_REGEX="(") == {}
+    assert {*found(aws("cognito/"), CORS_ALLOW_HEADERS=None)} == {"W016"}
 
 
 @pytest.mark.parametrize("missing", cors.ALLOW_HEADERS)
@@ -163,21 +166,61 @@ def test_what_clients_read_is_exposed(found, urls, exposed, missing):
 @pytest.mark.parametrize(
     ("regex", "left_out"),
     [
-        (r"^/cognito$", FORMS[1:]),
-        (r"^/cognito/$", (FORMS[0], FORMS[2])),
-        (r"^/cognito/?$", FORMS[2:]),
-        (r"^/api/", FORMS),
+        (r"^/cognito$", FORMS[1:2]),
+        (r"^/cognito/$", FORMS[:1]),
+        (r"^/cognito/?$", ()),
+        (r"^/api/", FORMS[:2]),
         (r"^/cognito/*$", ()),
         (r"^.*$", ()),
     ],
 )
 def test_each_form_of_the_path_is_covered(found, regex, left_out):
-    """W013: where a form is left out, its preflight is answered without a word of CORS."""
+    """
+    W013: where a form is left out, its preflight is answered without a word of CORS. The form with two
+    slashes is R's, which is in no browser.
+    """
     messages = found(aws(), CORS_URLS_REGEX=regex)
     assert {*messages} == ({"W013"} if left_out else set())
-    assert tuple(form for form in FORMS if preflight(form) is None) == left_out
+    assert tuple(form for form in FORMS[:2] if preflight(form) is None) == left_out
     if left_out:
         assert 'r"^/cognito/*$"' in messages["W013"].hint
+
+
+@pytest.mark.parametrize("step", ["", "confirm/"])
+def test_both_steps_over_rest_are_covered(found, step):
+    """W017: or neither; what is begun there can then be ended there."""
+    step = f"/api/password-reset/{step}"
+    message = found(rest(), CORS_URLS_REGEX=rf"^{step}$")["W017"]
+    (other,) = {"/api/password-reset/", "/api/password-reset/confirm/"} - {step}
+    assert f"leaves out {other}, " in message.msg
+    assert preflight(step) is not None
+    assert preflight(other) is None
+
+
+def test_a_hint_is_a_regex_that_matches(found):
+    """W013, W015: whatever is in the path."""
+    changes = {"SECURE_SSL_REDIRECT": True, "CORS_URLS_REGEX": "^/api/"}
+    messages = found(aws("v1.0/c(x)/cognito"), **changes)
+    exempt, covered = (re.findall(r'r"(.*?)"', messages[id].hint)[0] for id in ("W015", "W013"))
+    changes = {**changes, "CORS_URLS_REGEX": covered, "SECURE_REDIRECT_EXEMPT": [exempt]}
+    assert found(aws("v1.0/c(x)/cognito"), **changes) == {}
+
+
+def test_a_star_is_all_headers(found):
+    """W011, W012: to browsers, where no credentials are sent."""
+    assert found(CORS_ALLOW_HEADERS=["*"], CORS_EXPOSE_HEADERS=["*"]) == {}
+    assert preflight() == {"*"}
+
+
+class CorsMiddleware(CorsHeaders):  # type: ignore[misc]  # of a class that need not be there
+    """A site's own."""
+
+
+def test_a_sites_own_subclass_is_looked_at(found):
+    """W011: it reads the same settings."""
+    changes = {"MIDDLEWARE": [f"{__name__}.CorsMiddleware", SECURITY, COMMON]}
+    assert found(**changes) == {}
+    assert {*found(**changes, CORS_ALLOW_HEADERS=())} == {"W011"}
 
 
 def test_what_cors_does_not_cover_needs_no_headers(found):
@@ -220,6 +263,7 @@ def test_cors_stands_above_the_redirect_to_https(found):
         ([r"^cognito/$", r"^cognito$"], FORMS[2:]),
         ([r"^cognito/*$"], ()),
         ([r"^health$", r"^cognito"], ()),
+        ([r"ognito/*$"], ()),
     ],
 )
 def test_no_sdk_is_sent_to_https(found, exempt, redirected):
@@ -251,15 +295,15 @@ def test_the_root_of_a_host_is_as_good(found):
 
 
 def test_every_include_is_looked_at(found):
-    """W016: under other namespaces, within includes with and without one."""
-    inner = [aws("a/"), aws("b/", namespace="brand")]
+    """W016: under other namespaces, two under one, within includes with and without one."""
+    inner = [aws("a/"), aws("d/"), aws("b/", namespace="brand")]
     found(
         path("x/", include((inner, "brands"))),
         path("y/", include([aws("c/", namespace="third")])),
         CORS_URLS_REGEX="",
     )
     assert [(message.id, message.msg.split(", ")[1]) for message in check_urls()] == [
-        ("cognito_reset.W016", path) for path in ("/x/a/", "/x/b/", "/y/c/")
+        ("cognito_reset.W016", path) for path in ("/x/a/", "/x/d/", "/x/b/", "/y/c/")
     ]
 
 

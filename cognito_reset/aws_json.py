@@ -145,7 +145,7 @@ class AWSJSONView(PublicAPIView):
 def _refused(error: exceptions.APIException) -> tuple[str, str, int]:
     """Give Cognito's name, the text and the status for an error of DRF's or of the site's hook."""
     found = problems(error)
-    text = " ".join(problem.detail for problem in found) or "The request was refused."
+    text = " ".join(problem.detail for problem in found)
     if isinstance(error, exceptions.Throttled):  # by the site's own throttles
         return "LimitExceededException", text, 400
     if isinstance(error, exceptions.MethodNotAllowed):

@@ -86,7 +86,9 @@ def problems(error: APIException | ResetError) -> list[Problem]:
     """Give an error of a step as a flat list, the same for every face."""
     if isinstance(error, ResetError):
         return [Problem(error.code, str(error.message), error.field)]
-    return list(_flat(error.detail))
+    # A site's hook may refuse without a word.
+    refused = ValidationError.default_code, str(ValidationError.default_detail)
+    return list(_flat(error.detail)) or [Problem(*refused, None)]
 
 
 def _flat(detail: Any, attr: str | None = None) -> Iterator[Problem]:

@@ -464,7 +464,7 @@ def refuse_without_a_word(request, *, username, pool):
             refuse_a_field,
             (400, "InvalidParameterException", "challenge: Show that you are a person."),
         ),
-        (refuse_without_a_word, (403, "ForbiddenException", "The request was refused.")),
+        (refuse_without_a_word, (403, "ForbiddenException", "Invalid input.")),
     ],
 )
 def test_b15_a_hooks_refusal_is_as_a_firewalls(people, settings, hook, answer):

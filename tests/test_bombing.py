@@ -140,6 +140,21 @@ def test_b15_a_hook_refuses_before_anything_is_counted(limited, settings, hook):
     assert REST().request("alice").status_code == 202
 
 
+def refuse_without_a_word(request, *, username, pool):
+    raise ValidationError([])
+
+
+def test_b15_a_hook_that_refuses_without_a_word_refuses(limited, settings):
+    """B15: the form comes back with an error, and over REST there is one, as the schema says."""
+    with_settings(settings, PRE_SEND_HOOK=refuse_without_a_word)
+    page = Pages().request("alice")
+    assert page.status_code == 400
+    assert "Invalid input." in page.content.decode()
+    error = {"code": "invalid", "detail": "Invalid input.", "attr": None}
+    assert REST().request("alice").json() == {"type": "validation_error", "errors": [error]}
+    assert limited.emulator.calls == []
+
+
 @pytest.mark.parametrize("make_face", FACES)
 def test_b15_a_hook_sees_what_is_asked_for(limited, settings, make_face):
     """B15: the request, the name as it will be sent and the pool; only valid ones, and no guesses."""

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final
 from drf_spectacular.extensions import OpenApiSerializerFieldExtension, OpenApiViewExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.plumbing import ResolvedComponent, append_meta, build_object_type
-from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_serializer
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -30,7 +30,7 @@ from cognito_reset.api import (
     error_body,
 )
 from cognito_reset.conf import conf
-from cognito_reset.exceptions import TABLE, AccountRefused, Busy, Misconfigured, Throttled
+from cognito_reset.exceptions import TABLE, AccountRefused, Misconfigured, Throttled
 from cognito_reset.policy import VALIDATOR_CODES, PasswordPolicy, has_codes_of_its_own
 from cognito_reset.serializers import (
     AnalyticsMetadataSerializer,
@@ -215,7 +215,6 @@ class StepOperation(Operation):
         yield TooLarge()
         yield exceptions.UnsupportedMediaType("text/plain")
         yield from super().failures()
-        yield api_exception(Busy())
         errors = {error for (name, *_), error in TABLE.items() if name == self.operation}
         for error in sorted(errors, key=lambda error: error.__name__):
             if not issubclass(error, AccountRefused):
@@ -318,12 +317,18 @@ class Endpoints(OpenApiViewExtension):
     match_subclasses = True
 
     def view_replacement(self) -> type[APIView]:
-        """Give the view with our description, in which the site's own schema class has its say."""
+        """
+        Give the view with our description, in which the site's own schema class has its say, and
+        ``@extend_schema`` on a subclass the last word.
+        """
         view: type[APIView] = self.target
         operation = next((OPERATIONS[base] for base in view.__mro__ if base in OPERATIONS), None)
         if operation is None:
             return view
-        schema = type(operation.__name__, (operation, type(view.schema)), {})
+        bases = (operation, type(view.schema))
+        if bases[1].__module__ == extend_schema.__module__:
+            bases = (bases[1], operation)
+        schema = type(operation.__name__, bases, {})
         return type(view.__name__, (view,), {"schema": schema()})
 
 

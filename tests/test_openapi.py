@@ -28,6 +28,7 @@ from drf_spectacular.drainage import GENERATOR_STATS
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.settings import patched_settings
+from drf_spectacular.utils import extend_schema
 from drf_spectacular.validation import validate_schema
 
 jsonschema = pytest.importorskip("jsonschema", reason="drf-spectacular brings it")
@@ -438,6 +439,18 @@ def test_a_sites_own_view_and_schema_class_are_respected(settings):
     assert operation["summary"] == "Ask for a code"
     settings.REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": f"{__name__}.Hidden"}
     assert described()["paths"] == {}
+
+
+@pytest.mark.parametrize(
+    "schema_class", ["drf_spectacular.openapi.AutoSchema", f"{__name__}.Marked"]
+)
+def test_a_sites_extend_schema_on_a_view_is_respected(settings, schema_class):
+    """It says what it says, and all else stays as it is."""
+    settings.REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": schema_class}
+    ours = described(path("mine/", Mine.as_view()))["paths"]["/mine/"]["post"]
+    view = extend_schema(tags=["auth"])(type("Mine", (Mine,), {}))
+    theirs = described(path("mine/", view.as_view()))["paths"]["/mine/"]["post"]
+    assert theirs == {**ours, "tags": ["auth"]}
 
 
 def test_a_view_that_is_none_of_ours_says_itself_what_it_is():

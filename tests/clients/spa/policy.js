@@ -1,6 +1,7 @@
 // policy.js: what a new password must be.
 export async function passwordRules(endpoint, input) {
   const response = await fetch(`${endpoint}policy/`);
+  if (!response.ok) throw new Error(`The rules are missing: ${response.status}.`); // try without
   const { rules, hints, passwordrules } = await response.json();
   input.setAttribute("passwordrules", passwordrules); // what password managers make one by
   return {

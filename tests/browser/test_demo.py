@@ -104,7 +104,9 @@ def test_the_single_page_app_resets_a_password(open_window, path):
     window = open_window()
     window.goto(path)
     window.click("text=Send code")
-    window.wait_for_selector(".cr-error >> text=Enter your username")
+    window.wait_for_selector("#username[aria-invalid]")
+    assert window.inner_text("#username-error").startswith("Enter your username")
+    assert window.evaluate("document.activeElement.id") == "username"
     window.fill("#username", "heidi")
     window.click("text=Send code")
     window.wait_for_selector("#confirmation_code:visible")
@@ -121,6 +123,24 @@ def test_the_single_page_app_resets_a_password(open_window, path):
     window.click("text=Change password")
     window.wait_for_selector("text=Your password has been changed")
     assert "accepted the password of heidi" in sign_in(window, "heidi", f"{NEW_PASSWORD}{path}")
+
+
+@pytest.mark.parametrize("path", ["/spa/", "/sdk/"])
+def test_errors_are_spoken_in_their_language(open_window, path):
+    """The forms are in English, what the site answers isn't: each field has its own."""
+    window = open_window(locale="ar")
+    window.goto(path)
+    window.fill("#username", "nobody")
+    window.click("text=Send code")
+    window.wait_for_selector("#confirmation_code:visible")
+    window.click("text=Change password")
+    window.wait_for_selector("#confirmation_code[aria-invalid]")
+    for name in ("confirmation_code", "password"):
+        error = window.locator(f"#{name}-error")
+        assert re.fullmatch(r"[\u0600-\u06ff .]+", error.inner_text())
+        assert error.get_attribute("lang") == "ar"
+        assert window.get_attribute(f"#{name}", "aria-invalid") == "true"
+    assert window.locator("form:visible").evaluate("form => form.closest('[lang]').lang") == "en"
 
 
 @pytest.mark.parametrize("path", ["/spa/", "/sdk/"])

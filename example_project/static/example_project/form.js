@@ -27,16 +27,13 @@ export function start(root, client, problemsOf) {
 
   const report = (form, problems) => {
     let first = null;
-    for (const { field, text } of problems) {
+    for (const { field, text, lang } of problems) {
       const input = field && form.elements[field];
-      if (input) {
-        const place = document.getElementById(`${field}-error`);
-        place.append(place.textContent && " ", text);
-        input.setAttribute("aria-invalid", "true");
-        first ||= input;
-      } else {
-        general.textContent = text;
-      }
+      const place = input ? document.getElementById(`${field}-error`) : general;
+      place.lang = lang || document.documentElement.lang; // which the site answers in
+      place.append(place.textContent && " ", text);
+      input?.setAttribute("aria-invalid", "true");
+      first ||= input;
     }
     first?.focus();
   };
@@ -53,8 +50,8 @@ export function start(root, client, problemsOf) {
         done();
         title.focus();
       } catch (error) {
-        const lost = "The answer is missing. Check your connection, then try again.";
-        report(form, problemsOf(error) || [{ field: null, text: lost }]);
+        const text = "The answer is missing. Check your connection, then try again.";
+        report(form, problemsOf(error) || [{ field: null, text, lang: "en" }]);
       }
       button.removeAttribute("aria-disabled");
     });

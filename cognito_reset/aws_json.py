@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final
 from uuid import uuid4
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied
 from django.core.signals import got_request_exception
 from django.http import Http404, HttpResponseBase, JsonResponse
 from django.utils.log import log_response
@@ -56,6 +56,16 @@ MEMBERS: Final = {
 }
 STRUCTURES: Final = ("AnalyticsMetadata", "UserContextData")
 NAMES: Final = {field: name for name, field in MEMBERS.items()}
+# By the status of what DRF, or the site, raises.
+STATUS_NAMES: Final = {
+    401: "ForbiddenException",
+    403: "ForbiddenException",
+    404: "ResourceNotFoundException",
+    405: "UnknownOperationException",
+    429: "LimitExceededException",
+}
+# What an error is called that is no field's.
+NO_FIELDS: Final = frozenset([None, NON_FIELD_ERRORS, api_settings.NON_FIELD_ERRORS_KEY])
 
 
 class Refusal(Exception):
@@ -113,14 +123,14 @@ class AWSJSONView(PublicAPIView):
         if isinstance(exc, Refusal):
             return _error(*exc.args)
         if isinstance(exc, Http404):  # of the site's resolver of pools, say
-            return _error("ResourceNotFoundException", "There is nothing here.")
+            exc = exceptions.NotFound()
         if isinstance(exc, PermissionDenied):
-            return _error("ForbiddenException", "This is not allowed.", 403)
+            exc = exceptions.PermissionDenied()
         if isinstance(exc, ResetError):
             if exc.status >= 500 and not exc.sent:
                 return _error("InternalErrorException", str(exc.message), 500)  # SDKs send again
             return _error(exc.name, str(exc.message))
-        if isinstance(exc, exceptions.APIException):
+        if isinstance(exc, exceptions.APIException) and exc.status_code < 500:
             return _error(*_refused(exc))
         return self._report(exc)
 
@@ -146,14 +156,12 @@ def _refused(error: exceptions.APIException) -> tuple[str, str, int]:
     """Give Cognito's name, the text and the status for an error of DRF's or of the site's hook."""
     found = problems(error)
     text = " ".join(problem.detail for problem in found)
-    if isinstance(error, exceptions.Throttled):  # by the site's own throttles
-        return "LimitExceededException", text, 400
-    if isinstance(error, exceptions.MethodNotAllowed):
-        text = "Send a POST request, to an address without redirects: some clients follow with GET."
-        return "UnknownOperationException", text, 400
     if not isinstance(error, exceptions.ValidationError):
-        return "InvalidParameterException", text, 400
-    if not any(problem.attr for problem in found):  # the site's hook, as it were a firewall
+        if isinstance(error, exceptions.MethodNotAllowed):
+            text = "Send POST, to an address without redirects: some clients follow one with GET."
+        name = STATUS_NAMES.get(error.status_code, "InvalidParameterException")
+        return name, text, 403 if name == "ForbiddenException" else 400
+    if NO_FIELDS.issuperset(problem.attr for problem in found):  # the site's hook, like a firewall
         return "ForbiddenException", text, 403
     # Rules that a password breaks; all else is said first.
     rules = {p for p in found if p.attr == "password" and p.code not in ("required", "invalid")}

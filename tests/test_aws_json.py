@@ -15,7 +15,7 @@ from django.http import Http404
 from django.test import Client
 from django.urls import include, path
 from django.utils import translation
-from rest_framework import serializers
+from rest_framework import exceptions, serializers
 from rest_framework.throttling import AnonRateThrottle
 
 from cognito_reset.aws_json import MEDIA_TYPE, SERVICE, AWSJSONView
@@ -116,14 +116,14 @@ def test_every_member_is_taken_and_forwarded_as_the_site_says(people, settings):
         "UserContextData": {"EncodedData": "data", "IpAddress": "203.0.113.9"},
     }
 
-    def sent():
+    def sent(code):
         send({"Username": "alice", **optional})
-        confirm(**optional)
+        confirm(code=code, **optional)
         found = [dict(body) for _, body in people.emulator.calls]
         people.emulator.calls.clear()
         return found
 
-    for body in sent():
+    for body in sent("111111"):
         assert set(body) <= {"ClientId", "SecretHash", "Username", "ConfirmationCode", "Password"}
     cache.clear()
     with_settings(
@@ -132,7 +132,9 @@ def test_every_member_is_taken_and_forwarded_as_the_site_says(people, settings):
         FORWARD_ANALYTICS_METADATA=True,
         FORWARD_ENCODED_DATA=True,
     )
-    for body in [*sent()[:1]]:
+    bodies = sent("222222")
+    assert len(bodies) == 2
+    for body in bodies:
         # A caller's own keys stay as they are, also where they look like members.
         assert body["ClientMetadata"] == {"campaign": "x", "UserContextData": "y"}
         assert body["AnalyticsMetadata"] == {"AnalyticsEndpointId": "endpoint"}
@@ -452,6 +454,14 @@ def refuse_a_field(request, *, username, pool):
     raise serializers.ValidationError({"challenge": ["Show that you are a person."]}, "challenge")
 
 
+def refuse_as_a_form(request, *, username, pool):
+    raise ValidationError({"__all__": ["Show that you are a person."]})
+
+
+def refuse_as_a_serializer(request, *, username, pool):
+    raise serializers.ValidationError({"non_field_errors": ["Show that you are a person."]})
+
+
 def refuse_without_a_word(request, *, username, pool):
     raise ValidationError([])
 
@@ -464,6 +474,8 @@ def refuse_without_a_word(request, *, username, pool):
             refuse_a_field,
             (400, "InvalidParameterException", "challenge: Show that you are a person."),
         ),
+        (refuse_as_a_form, (403, "ForbiddenException", "Show that you are a person.")),
+        (refuse_as_a_serializer, (403, "ForbiddenException", "Show that you are a person.")),
         (refuse_without_a_word, (403, "ForbiddenException", "Invalid input.")),
     ],
 )
@@ -489,6 +501,13 @@ def test_a_misconfigured_site_says_so_to_its_operators(people, settings, caplog,
     assert said(response)[:2] == (500, "InternalErrorException")
     assert is_answer(response)
     assert [r.levelname for r in caplog.records if "misconfigured" in r.message] == ["CRITICAL"]
+
+
+def test_a_misconfigured_site_calls_nobody(people, settings):
+    """500 only where nothing was sent: what is read after a call is read before it."""
+    with_settings(settings, UNIFORM_RESPONSE_SECONDS="x")
+    assert said(confirm())[:2] == (500, "InternalErrorException")
+    assert people.emulator.calls == []
 
 
 def fail(*args, **kwargs):
@@ -532,6 +551,11 @@ def test_a_sites_bug_is_reported_and_answered(people, settings, caplog, broken, 
     [
         (Http404, (400, "ResourceNotFoundException")),
         (PermissionDenied, (403, "ForbiddenException")),
+        (exceptions.NotFound, (400, "ResourceNotFoundException")),
+        (exceptions.PermissionDenied, (403, "ForbiddenException")),
+        (exceptions.NotAuthenticated, (403, "ForbiddenException")),
+        (exceptions.Throttled, (400, "LimitExceededException")),
+        (exceptions.NotAcceptable, (400, "InvalidParameterException")),
     ],
 )
 def test_a_resolver_may_know_no_pool(people, settings, error, answer):
@@ -544,6 +568,18 @@ def test_a_resolver_may_know_no_pool(people, settings, error, answer):
     response = send({"Username": "alice"})
     assert said(response)[:2] == answer
     assert is_answer(response)
+
+
+def test_a_resolvers_server_error_is_a_bug_of_the_sites(people, settings, caplog):
+    """DRF's word for one is no refusal: nothing was sent, so SDKs send again."""
+
+    def resolve(request):
+        raise exceptions.APIException
+
+    with_settings(settings, POOL_RESOLVER=resolve)
+    response = send({"Username": "alice"}, client=Client(raise_request_exception=False))
+    assert said(response)[:2] == (500, "InternalErrorException")
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
 
 
 class NoCode:

@@ -81,6 +81,10 @@ class StrictJSONParser(BaseParser):
 class JSONNegotiation(DefaultContentNegotiation):
     """JSON whatever is accepted: an error that can't be read helps nobody."""
 
+    def select_parser(self, request: Any, parsers: Any) -> Any:
+        # DRF takes "*/*" for any type.
+        return None if "*" in request.content_type else super().select_parser(request, parsers)
+
     def select_renderer(
         self, request: Any, renderers: Any, format_suffix: str | None = None
     ) -> tuple[Any, str]:

@@ -30,7 +30,15 @@ def test_a_single_page_app_resets_a_password(people):
 @pytest.mark.parametrize("url", URLS)
 @pytest.mark.parametrize(
     "content_type",
-    ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "", "text/json"],
+    [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data",
+        "",
+        "text/json",
+        "*/*",
+        "application/*",
+    ],
 )
 def test_d2_only_json_is_taken(people, url, content_type):
     """D2: what another site's page can send without a preflight does nothing."""

@@ -325,9 +325,9 @@ class Endpoints(OpenApiViewExtension):
         operation = next((OPERATIONS[base] for base in view.__mro__ if base in OPERATIONS), None)
         if operation is None:
             return view
-        bases = (operation, type(view.schema))
-        if bases[1].__module__ == extend_schema.__module__:
-            bases = (bases[1], operation)
+        own = type(view.schema)
+        is_extended = own.__module__ == extend_schema.__module__
+        bases: Any = (own, operation) if is_extended else (operation, own)
         schema = type(operation.__name__, bases, {})
         return type(view.__name__, (view,), {"schema": schema()})
 

@@ -10,7 +10,6 @@ answers that followed a call are: what was refused or failed before one may be t
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -61,7 +60,8 @@ class Replay:
     """
     One request, and its repeats. ``parts`` tell it from others, ``unknown`` is the answer to a repeat
     of one that never ended. With an ``identifier_key()`` those that the limits refuse may look a few
-    times only: who knows a used code could try passwords until one is a repeat.
+    times only: who knows a used code could try passwords until one is a repeat. Of an identifier that
+    has no attempt there is nothing to be found, and nothing is written.
     """
 
     @sensitive_variables()
@@ -75,11 +75,10 @@ class Replay:
     ) -> None:
         self._unknown = unknown
         self._wait = conf.total_timeout_seconds
-        key = digest(REPLAY, step, pool, *parts)
+        key = digest(REPLAY, pool, *parts)
         self._answers = Bucket(REPLAY, pool, step, Rate(len(ANSWERS), SECONDS_KEPT), key)
         # Longer than any request is under way, for who takes its place would call a second time.
-        running = Rate(1, math.ceil(self._wait) + SECONDS_KEPT)
-        self._running = Bucket(REPLAY, pool, f"{step}_running", running, key)
+        self._running = Bucket(REPLAY, pool, f"{step}_running", Rate(1, SECONDS_KEPT), key)
         looks = Rate(LOOKS if identifier_key else 0, SECONDS_KEPT)
         self._looks = Bucket(REPLAY, pool, f"{step}_looks", looks, identifier_key)
         self._begun = 0
@@ -96,13 +95,16 @@ class Replay:
         """
         # First of all: one that is under way took its place before it took the limits' slots.
         refused = _refusal(check)
-        if refused and self._looks.rate.limit and with_store(self._take_look) is not True:
+        counts = refused and self._looks.rate.limit
+        if refused and counts and not (refused.is_known and with_store(self._take_look) is True):
             raise refused
         end, is_waiting, lost = time.monotonic() + self._wait, False, 0
         while True:
             found = with_store(self._look)
             if _is_free(found):
-                if refused:
+                if refused and is_waiting:
+                    check()  # who was waited for may have given its slots back
+                elif refused:
                     raise refused
                 found = with_store(self._claim)
                 if _is_free(found):

@@ -110,9 +110,12 @@ class CodeRequested:
     delivery: Delivery | None  # where the site shows it
 
 
-# Each holds a worker of the site's while it waits, and so they are bounded as the calls are.
+# Each holds a worker of the site's, and so they are bounded as the calls are: those that call, and
+# those that wait for another's answer.
 _under_way: set[Step] = set()
+_waiting: set[Step] = set()
 os.register_at_fork(after_in_child=_under_way.clear)
+os.register_at_fork(after_in_child=_waiting.clear)
 
 
 class Step:
@@ -161,6 +164,10 @@ class Step:
     def perform(self, values: Mapping[str, Any]) -> Any:
         raise NotImplementedError
 
+    def follow_up(self, result: Any) -> Any:
+        """Do what nobody's answer waits for, and give the step's own. Not done for a repeat."""
+        return result
+
     def done(self) -> Any:
         """Give what ``perform()`` gave when the request came for the first time."""
         raise NotImplementedError
@@ -178,10 +185,14 @@ class Step:
     @sensitive_variables()
     def _once(self, replay: Replay, values: Mapping[str, Any]) -> Any:
         """Carry the request out, or give a repeat the answer that the first one had."""
-        answer = self._limited(
-            lambda **who: replay.begin(partial(throttling.check, **who), self._take_waiters_place)
-        )
-        _under_way.discard(self)
+        try:
+            answer = self._limited(
+                lambda **who: replay.begin(
+                    partial(throttling.check, **who), self._take_waiters_place
+                )
+            )
+        finally:
+            _waiting.discard(self)
         if answer is not None:
             logger.info("cognito_reset.replayed step=%s", self.name)
             if answer.error is None:
@@ -189,7 +200,7 @@ class Step:
             raise answer.error(sent=True)
         outcome: type[ResetError] | None = None
         try:
-            return self._attempt(values)
+            result = self._attempt(values)
         except ResetError as error:
             outcome = type(error)
             raise
@@ -198,6 +209,7 @@ class Step:
             raise
         finally:
             replay.end(outcome)
+        return self.follow_up(result)
 
     @sensitive_variables()
     def _attempt(self, values: Mapping[str, Any]) -> Any:
@@ -213,19 +225,18 @@ class Step:
         return {"request": self.request, "pool": conf.pool(self.pool)}
 
     def _take_waiters_place(self) -> None:
-        """Of half of them: to wait spends nothing of anybody's, so it must keep nobody out."""
-        self._take_place(max(1, conf.max_concurrent_calls // 2))
+        """Half as many: to wait spends nothing of anybody's."""
+        self._take_place(_waiting, max(1, conf.max_concurrent_calls // 2))
 
-    def _take_place(self, places: int) -> None:
-        """``run()`` gives it back."""
-        _under_way.add(self)
-        if len(_under_way) > places:
+    def _take_place(self, taken: set[Step], places: int) -> None:
+        taken.add(self)
+        if len(taken) > places:
             logger.warning("cognito_reset.busy: others hold all that may be held")
             raise Busy
 
     def _check_in(self) -> throttling.Taken:
-        """Take a place, and then what the limits give."""
-        self._take_place(conf.max_concurrent_calls)
+        """Take a place, which ``run()`` gives back, and then what the limits give."""
+        self._take_place(_under_way, conf.max_concurrent_calls)
         return self._limited(throttling.check_in)
 
     @sensitive_variables()
@@ -330,7 +341,7 @@ class RequestCode(Step):
         return CodeRequested(username=self.username, delivery=self._shown(delivery))
 
     def done(self) -> CodeRequested:
-        return CodeRequested(username=self.username, delivery=self._shown(None))
+        return CodeRequested(username=self.username, delivery=None)  # only SDKs have repeats here
 
     def _shown(self, delivery: Delivery | None) -> Delivery | None:
         if not conf.show_destination:
@@ -384,8 +395,8 @@ class ConfirmReset(Step):
         return {**super()._context(), "policy": get_policy(self.pool)}
 
     @sensitive_variables()
-    def perform(self, values: Mapping[str, Any]) -> None:
-        start = time.monotonic()
+    def perform(self, values: Mapping[str, Any]) -> str:
+        start, uniform = time.monotonic(), conf.uniform_response_seconds
         try:
             secrets = {name: values[name] for name in ("confirmation_code", "password")}
             request_id = self._call("confirm", values, **secrets)
@@ -393,10 +404,12 @@ class ConfirmReset(Step):
             raise
         except ResetError as error:
             self._send(password_reset_failed, error.outcome, error)
-            uniform = conf.uniform_response_seconds
             # What is true for everybody says nothing of how long accounts take.
             _sleep_until(refusal_time.end(start, uniform) if error.field else start + uniform)
             raise
+        return str(request_id)
+
+    def follow_up(self, request_id: str) -> None:
         self._send(password_reset_confirmed, Outcome.CONFIRMED, None, aws_request_id=request_id)
 
     def done(self) -> None:
@@ -415,7 +428,7 @@ def typed_delivery(username: str) -> Delivery | None:
     if at and name and domain:
         return Delivery(f"{name[0]}***@{domain[0]}***", "EMAIL", "email", "")
     if username.startswith("+") and username[1:].isdigit():
-        return Delivery(f"+*******{username[-4:]}", "SMS", "phone_number", "")
+        return Delivery(f"+*******{username[1:][-4:]}", "SMS", "phone_number", "")
     return None
 
 

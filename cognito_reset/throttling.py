@@ -155,23 +155,27 @@ def _count(buckets: list[Bucket], *, take: bool = True) -> Taken:
         if conf.limits_fail_open and not isinstance(found, Contended):
             return []
         raise Unavailable
-    taken, refused = found
+    taken, refused, held = found
     if refused:
         cool_down = all(
             (bucket.step, bucket.level, bucket.rate.limit) == ("request", "identifier", 1)
             for bucket in refused
         )
-        wait = max(refused.values())
-        raise Throttled(retry_after=wait, cool_down=cool_down, refused_by=tuple(refused))
+        raise Throttled(
+            retry_after=max(refused.values()),
+            cool_down=cool_down,
+            refused_by=tuple(refused),
+            is_known=any(held[bucket] for bucket in buckets if bucket.level == "identifier"),
+        )
     return taken
 
 
 def _take(
     store: Store, buckets: list[Bucket], *, take: bool = True
-) -> tuple[Taken, dict[Bucket, int]]:
+) -> tuple[Taken, dict[Bucket, int], Held]:
     """
     Take a slot of each; or take none, and give the seconds to wait by bucket. With ``take=False``
-    only look.
+    only look. What was held before comes last.
     """
     for _ in range(ROUNDS):
         now = int(time.time() * 1000)
@@ -181,7 +185,7 @@ def _take(
                 _watch(store, bucket, len(held[bucket]), now)
         refused = {b: _wait(b, held[b], now) for b in buckets if not free[b]}
         if refused or not take:
-            return [], refused
+            return [], refused, held
         taken: Taken = []
         for bucket in buckets:
             number = next((n for n in free[bucket] if store.take(bucket, n, now)), None)
@@ -189,7 +193,7 @@ def _take(
                 break
             taken.append((bucket, number, now))
         else:
-            return taken, {}
+            return taken, {}, held
         for slot in taken:
             store.give_back(*slot)
     raise Contended
@@ -245,7 +249,7 @@ def _watch(store: Store, site: Bucket, held: int, now: int) -> None:
 def _is_first(store: Store, bucket: Bucket, event: str) -> bool:
     """Whether ``event`` happens for the first time in the bucket's window: a limit of one."""
     rate, level = Rate(1, bucket.rate.seconds), f"{bucket.level}_{event}"
-    taken, _ = _take(store, [Bucket(bucket.step, bucket.pool, level, rate, bucket.digest)])
+    taken, *_ = _take(store, [Bucket(bucket.step, bucket.pool, level, rate, bucket.digest)])
     return bool(taken)
 
 

@@ -159,6 +159,7 @@ def test_a10_an_sdk_gets_a_destination_made_of_what_was_typed(people, settings, 
         ("nobody@example.com", "n***@e***", email),
         ("+15555550123", "+*******0123", phone),
         ("+15555559999", "+*******9999", phone),
+        ("+12", "+*******12", phone),
         ("bob", "***", neither),
         ("nobody", "***", neither),
     ]:

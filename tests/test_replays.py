@@ -359,8 +359,12 @@ def slow(in_cache, settings):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("make_face", FACES)
-def test_a_repeat_of_one_under_way_waits_for_its_answer(in_cache, slow, make_face):
-    """And doesn't leave before it, nor call."""
+@pytest.mark.parametrize("places", [1, 2, 8])
+def test_a_repeat_of_one_under_way_waits_for_its_answer(
+    in_cache, settings, slow, make_face, places
+):
+    """And doesn't leave before it, nor call: the one that it waits for holds no place of its kind."""
+    with_settings(settings, MAX_CONCURRENT_CALLS=places)
     code = in_cache.code("alice")
     in_cache.emulator.calls.clear()
 
@@ -372,6 +376,44 @@ def test_a_repeat_of_one_under_way_waits_for_its_answer(in_cache, slow, make_fac
     assert [answer.status_code for _, answer, _ in ended] == [make_face.DONE] * 2
     assert min(end for _, _, end in ended) >= begun + 0.5
     assert len(in_cache.emulator.calls) == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("make_face", FACES)
+def test_a_done_reset_is_done_while_a_site_follows_it_up(in_cache, settings, make_face):
+    """A mail server that hangs holds the one answer up, and makes no other of it."""
+    code = in_cache.code("alice")
+    with_settings(settings, TOTAL_TIMEOUT_SECONDS=1)
+    started, heard = threading.Event(), threading.Event()
+
+    def follow_up(**_):
+        started.set()
+        heard.wait(10)
+
+    def again():
+        face = make_face()
+        response = face.confirm("alice", code, NEW_PASSWORD)
+        if make_face is Pages:
+            page = face.client.get(response.url)
+            assert page.context["outcome"] == "confirmed"
+        heard.set()
+        return response
+
+    password_reset_confirmed.connect(follow_up)
+    try:
+        ended = both(lambda: make_face().confirm("alice", code, NEW_PASSWORD), again, started)
+    finally:
+        password_reset_confirmed.disconnect(follow_up)
+    assert [name for name, *_ in ended] == ["second", "first"]
+    assert [answer.status_code for _, answer, _ in ended] == [make_face.DONE] * 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_limit_that_is_not_spent_in_the_end_refuses_nobody(in_cache, settings, slow):
+    """The first one found no Cognito and gave its slots back; who waited for it is an attempt."""
+    in_cache.emulator.fail_next("ForgotPassword", ConnectRefused(), times=2)
+    ended = {name: answer for name, answer, _ in both(invoke, invoke, slow)}
+    assert [ended[name].status_code for name in ("first", "second")] == [500, 200]
 
 
 @pytest.mark.django_db(transaction=True)
@@ -410,7 +452,7 @@ def test_a_repeat_of_one_that_never_ended_is_told_that_nobody_knows(limited, set
 
 
 def test_who_waits_holds_a_place(limited, settings, monkeypatch):
-    """A8: repeats cost no limit, so they are bounded as all that wait are."""
+    """A8: repeats cost no limit, so they are bounded, and apart from those that call."""
     with_settings(settings, TOTAL_TIMEOUT_SECONDS=1, MAX_CONCURRENT_CALLS=1)
     Replay("confirm", "default", "alice", "123456", NEW_PASSWORD, unknown=OutcomeUnknown).begin()
     statuses = []
@@ -418,12 +460,14 @@ def test_who_waits_holds_a_place(limited, settings, monkeypatch):
 
     def meanwhile(seconds):
         monkeypatch.setattr(time, "sleep", sleep)
+        statuses.append(REST().confirm("alice", "123456", NEW_PASSWORD).status_code)
         statuses.append(REST().confirm("bob").status_code)
         sleep(seconds)
 
     monkeypatch.setattr(time, "sleep", meanwhile)
     assert REST().confirm("alice", "123456", NEW_PASSWORD).status_code == 502
-    assert statuses == [503]
+    assert statuses == [503, 400]
+    assert steps._waiting == set()
 
 
 def test_a_refused_attempt_leaves_no_trace(people, settings):
@@ -439,6 +483,19 @@ def test_a_refused_attempt_leaves_no_trace(people, settings):
     assert list(ThrottleSlot.objects.values()) == rows
     statements = {query["sql"].split()[0] for query in queries}
     assert statements - {"SAVEPOINT", "RELEASE"} == {"SELECT"}
+
+
+def test_who_was_never_counted_leaves_no_trace_either(people, settings):
+    """A network over its limit, with a new name each time: nothing can have been kept for those."""
+    with_settings(settings, LIMITS={"confirm": {"network": "3/h"}}, THROTTLE_CACHE=None)
+    names = ["first", "second", "third"]
+    assert [REST().confirm(name, "123456").status_code for name in names] == [400] * 3
+    assert REST().confirm("next").status_code == 429  # the first one is worth a row in the audit
+    rows = ThrottleSlot.objects.count()
+    assert {REST().confirm(f"later{number}").status_code for number in range(5)} == {429}
+    assert ThrottleSlot.objects.count() == rows
+    # Who was counted is told what it has been told.
+    assert REST().confirm("second", "123456").status_code == 400
 
 
 def test_who_lost_the_last_slot_to_its_own_first_attempt_waits_for_it(limited, monkeypatch):
@@ -480,16 +537,17 @@ def test_a_repeat_needs_no_place_to_get_its_answer(limited, settings):
 
 @pytest.mark.parametrize(("taken", "status"), [(3, 502), (4, 503)])
 def test_a8_repeats_wait_in_half_of_the_places(limited, settings, taken, status):
-    """A8: they spend nothing of anybody's, so many of one request must keep nobody else out."""
+    """A8: half as many as may call, for they spend nothing of anybody's."""
     with_settings(settings, TOTAL_TIMEOUT_SECONDS=0.3)
     Replay("confirm", "default", "alice", "123456", NEW_PASSWORD, unknown=OutcomeUnknown).begin()
     others = {object() for _ in range(taken)}
-    steps._under_way.update(others)
+    steps._waiting.update(others)
     try:
         assert REST().confirm("alice", "123456", NEW_PASSWORD).status_code == status
         assert REST().confirm("bob").status_code == 400
+        assert steps._waiting == others
     finally:
-        steps._under_way.difference_update(others)
+        steps._waiting.difference_update(others)
 
 
 def test_what_cognito_had_no_time_for_costs_no_try(limited):

@@ -24,6 +24,7 @@ from rest_framework.settings import api_settings
 
 from cognito_reset.api import NotJSON, PublicAPIView, StrictJSONParser
 from cognito_reset.conf import conf
+from cognito_reset.deliveries import typed_delivery
 from cognito_reset.exceptions import CognitoResetMisconfigured, ResetError, Unavailable
 from cognito_reset.serializers import AWSCallerSerializer
 from cognito_reset.service import Delivery
@@ -35,7 +36,6 @@ from cognito_reset.steps import (
     misconfigured,
     problems,
     resolve_pool,
-    typed_delivery,
 )
 
 SERVICE: Final = "AWSCognitoIdentityProviderService"

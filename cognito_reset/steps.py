@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,7 +19,6 @@ from typing import Any, ClassVar, Final, TypeVar
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.dispatch import Signal
 from django.http import HttpRequest
-from django.utils.crypto import salted_hmac
 from django.views.decorators.debug import sensitive_variables
 from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.fields import get_error_detail
@@ -29,6 +26,7 @@ from rest_framework.fields import get_error_detail
 from cognito_reset import throttling
 from cognito_reset.addresses import client_address, client_network
 from cognito_reset.conf import conf
+from cognito_reset.deliveries import simulated_delivery
 from cognito_reset.exceptions import (
     AccountRefused,
     Busy,
@@ -49,6 +47,7 @@ from cognito_reset.signals import (
     password_reset_failed,
     password_reset_requested,
 )
+from cognito_reset.timing import WAITED_SHARE, refusal_time, sleep_until
 
 logger = logging.getLogger(__name__)
 
@@ -56,9 +55,6 @@ T = TypeVar("T")
 
 RESEND_AFTER_SECONDS: Final = 60
 BODY_LIMIT: Final = 8192  # bytes of a request, of which no face needs as many
-# Of the uniform time: a call is waited for as long. The rest is for what follows an outcome, so that
-# those known early and those not known yet leave together.
-WAITED_SHARE: Final = 0.9
 Outcome = ResetEvent.Outcome
 
 
@@ -327,7 +323,7 @@ class RequestCode(Step):
             raise  # no call was made, so there is nothing to hide
         except ResetError as error:
             failure = error
-        _sleep_until(start + wait)  # all wake alike: work after a long sleep is slower
+        sleep_until(start + wait)  # all wake alike: work after a long sleep is slower
         if failure is not None:
             self._send(password_reset_requested, failure.outcome, failure)
         elif delivery is not None:
@@ -335,7 +331,7 @@ class RequestCode(Step):
             self._send(password_reset_requested, Outcome.REQUESTED, None, aws_request_id=request_id)
         else:
             self._send(password_reset_requested, Outcome.PENDING, None)
-        _sleep_until(start + uniform)
+        sleep_until(start + uniform)
         if failure is not None and not isinstance(failure, AccountRefused):
             raise failure
         return CodeRequested(username=self.username, delivery=self._shown(delivery))
@@ -350,34 +346,6 @@ class RequestCode(Step):
             return delivery
         # None there is, or one that isn't masked: some emulators answer in clear.
         return simulated_delivery(self.pool, self.username)
-
-
-class RefusalTime:
-    """
-    How long refusals take at the confirm step: the uniform time, or where some took longer of late
-    as many times as much as the longest, for else only accounts that there are would take that.
-    """
-
-    SECONDS_KEPT: Final = 300
-    MOST: Final = 5  # times the uniform time: waiting holds a worker
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._times, self._until = 1, 0.0
-
-    def end(self, start: float, uniform: float) -> float:
-        """Give when a refusal that is known now, of a call begun at ``start``, may leave."""
-        now = time.monotonic()
-        took = now - start
-        times = math.ceil(took / (uniform * WAITED_SHARE)) if uniform else 0
-        times = min(max(times, 1), self.MOST)
-        with self._lock:
-            if times >= self._times or now > self._until:
-                self._times, self._until = times, now + self.SECONDS_KEPT
-            return start + max(times, self._times) * uniform
-
-
-refusal_time = RefusalTime()
 
 
 class ConfirmReset(Step):
@@ -405,7 +373,7 @@ class ConfirmReset(Step):
         except ResetError as error:
             self._send(password_reset_failed, error.outcome, error)
             # What is true for everybody says nothing of how long accounts take.
-            _sleep_until(refusal_time.end(start, uniform) if error.field else start + uniform)
+            sleep_until(refusal_time.end(start, uniform) if error.field else start + uniform)
             raise
         return str(request_id)
 
@@ -420,30 +388,3 @@ class ConfirmReset(Step):
         parts = (values["username"], values["confirmation_code"], values["password"])
         key = throttling.identifier_key(self.pool, self.username)
         return Replay(self.name, self.pool, *parts, unknown=self.unknown, identifier_key=key)
-
-
-def typed_delivery(username: str) -> Delivery | None:
-    """Mask what was typed as Cognito masks destinations, where it has the form of one."""
-    name, at, domain = username.partition("@")
-    if at and name and domain:
-        return Delivery(f"{name[0]}***@{domain[0]}***", "EMAIL", "email", "")
-    if username.startswith("+") and username[1:].isdigit():
-        return Delivery(f"+*******{username[1:][-4:]}", "SMS", "phone_number", "")
-    return None
-
-
-def simulated_delivery(pool: str, username: str) -> Delivery:
-    """
-    Make a delivery up, from nothing but what was typed, and always the same one: in the form that
-    Cognito gives to the destinations of users that there are.
-    """
-    if delivery := typed_delivery(username):
-        return delivery
-    message = f"{pool}:{username}"
-    digest = salted_hmac("cognito_reset.delivery", message, algorithm="sha256").digest()
-    first, second = (chr(ord("a") + byte % 26) for byte in digest[:2])
-    return Delivery(f"{first}***@{second}***", "EMAIL", "email", "")
-
-
-def _sleep_until(end: float) -> None:
-    time.sleep(max(0.0, end - time.monotonic()))

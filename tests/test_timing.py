@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from cognito_reset.service import get_service
-from cognito_reset.steps import RefusalTime
+from cognito_reset.timing import RefusalTime
 from tests.faces import AWS, FACES
 from tests.test_views import with_settings
 

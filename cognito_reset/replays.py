@@ -95,8 +95,7 @@ class Replay:
         """
         # First of all: one that is under way took its place before it took the limits' slots.
         refused = _refusal(check)
-        counts = refused and self._looks.rate.limit
-        if refused and counts and not (refused.is_known and with_store(self._take_look) is True):
+        if refused and not self._may_look(refused):
             raise refused
         end, is_waiting, lost = time.monotonic() + self._wait, False, 0
         while True:
@@ -155,6 +154,12 @@ class Replay:
         if found is not True:  # it has ended since
             store.give_back(self._running, 0, self._begun)
         return found
+
+    def _may_look(self, refused: Throttled) -> bool:
+        """Whether one that the limits refuse may still be a repeat."""
+        if not self._looks.rate.limit:
+            return True
+        return refused.is_known and with_store(self._take_look) is True
 
     def _take_look(self, store: Store) -> bool:
         now, numbers = _now(), range(LOOKS)

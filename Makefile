@@ -89,7 +89,7 @@ DEBIAN_GO := GO111MODULE=off GOFLAGS= GOPATH=/usr/share/gocode go
 	done
 	@for aws in $$(which -a aws); do case "$$("$$aws" --version 2>&1)" in \
 		aws-cli/2.*) ln -sf "$$aws" .cache/clients/aws-cli-2; break ;; esac; done
-	@for version in v1 v2; do $(DEBIAN_GO) build -o .cache/clients/go-$$version tests/clients/go/$$version.go || \
+	@for version in v1 v2; do $(DEBIAN_GO) build -o .cache/clients/go-$$version tests/clients/go/call.go tests/clients/go/$$version.go || \
 		echo "The AWS SDK for Go $$version is left out: Debian's packages of it aren't here."; done
 	cp tests/clients/package.json tests/clients/package-lock.json .cache/clients
 	npm ci --loglevel=error --ignore-scripts --no-audit --no-fund --prefix .cache/clients && touch $@ || \

@@ -1,66 +1,32 @@
-// The AWS SDK for Go, version 1: one call, from standard input to standard output.
+// The AWS SDK for Go, version 1.
 package main
 
 import (
-	"encoding/json"
-	"os"
-	"reflect"
-
 	"github.com/aws/aws-sdk-go/aws"
 	"github.com/aws/aws-sdk-go/aws/awserr"
 	"github.com/aws/aws-sdk-go/aws/session"
-	"github.com/aws/aws-sdk-go/service/cognitoidentityprovider"
+	cognito "github.com/aws/aws-sdk-go/service/cognitoidentityprovider"
 )
 
-type asked struct {
-	Endpoint  string          `json:"endpoint"`
-	Operation string          `json:"operation"`
-	Members   json.RawMessage `json:"members"`
-}
-
-func main() {
-	var call asked
-	must(json.NewDecoder(os.Stdin).Decode(&call))
-	config := &aws.Config{Region: aws.String("us-east-1"), Endpoint: aws.String(call.Endpoint)}
-	client := cognitoidentityprovider.New(session.Must(session.NewSession(config)))
-	answer, err := send(client, call)
-	said := map[string]interface{}{"ok": true, "answer": answer}
-	if err != nil {
-		said = refusal(err)
-	}
-	must(json.NewEncoder(os.Stdout).Encode(said))
-}
-
-func send(client *cognitoidentityprovider.CognitoIdentityProvider, call asked) (interface{}, error) {
-	switch call.Operation {
+func send(asked call) (interface{}, error) {
+	config := &aws.Config{Region: aws.String("us-east-1"), Endpoint: aws.String(asked.Endpoint)}
+	client := cognito.New(session.Must(session.NewSession(config)))
+	switch asked.Operation {
 	case "ForgotPassword":
-		input := &cognitoidentityprovider.ForgotPasswordInput{}
-		must(json.Unmarshal(call.Members, input))
+		input := &cognito.ForgotPasswordInput{}
+		asked.read(input)
 		return client.ForgotPassword(input)
 	case "ConfirmForgotPassword":
-		input := &cognitoidentityprovider.ConfirmForgotPasswordInput{}
-		must(json.Unmarshal(call.Members, input))
+		input := &cognito.ConfirmForgotPasswordInput{}
+		asked.read(input)
 		return client.ConfirmForgotPassword(input)
-	default:
-		input := &cognitoidentityprovider.InitiateAuthInput{}
-		must(json.Unmarshal(call.Members, input))
-		return client.InitiateAuth(input)
 	}
+	input := &cognito.InitiateAuthInput{}
+	asked.read(input)
+	return client.InitiateAuth(input)
 }
 
 func refusal(err error) map[string]interface{} {
-	if failure, ok := err.(awserr.Error); ok {
-		return map[string]interface{}{
-			"error":   failure.Code(),
-			"type":    reflect.TypeOf(failure).Elem().Name(),
-			"message": failure.Message(),
-		}
-	}
-	return map[string]interface{}{"error": "error", "message": err.Error()}
-}
-
-func must(err error) {
-	if err != nil {
-		panic(err)
-	}
+	failure := err.(awserr.Error)
+	return named(failure, failure.Code(), failure.Message())
 }

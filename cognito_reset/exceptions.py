@@ -203,7 +203,7 @@ class PasswordCompromised(ResetError):
 class Throttled(ResetError):
     """
     Our own limits. ``cool_down``: only the short wait between two codes refused it. ``refused_by``:
-    throttling's own names of the limits that did. ``is_known``: an attempt for the identifier counts.
+    throttling's own names of the limits that did.
     """
 
     code = "throttled"
@@ -213,17 +213,11 @@ class Throttled(ResetError):
     message = _("Too many attempts. Wait, then try again.")
 
     def __init__(
-        self,
-        *,
-        retry_after: int,
-        cool_down: bool = False,
-        refused_by: tuple[Any, ...] = (),
-        is_known: bool = False,
+        self, *, retry_after: int, cool_down: bool = False, refused_by: tuple[Any, ...] = ()
     ) -> None:
         super().__init__(retry_after=retry_after)
         self.cool_down = cool_down
         self.refused_by = refused_by
-        self.is_known = is_known
 
 
 class Unavailable(ResetError):

@@ -60,8 +60,8 @@ class Replay:
     """
     One request, and its repeats. ``parts`` tell it from others, ``unknown`` is the answer to a repeat
     of one that never ended. With an ``identifier_key()`` those that the limits refuse may look a few
-    times only: who knows a used code could try passwords until one is a repeat. Of an identifier that
-    has no attempt there is nothing to be found, and nothing is written.
+    times only: who knows a used code could try passwords until one is a repeat. For who had no attempt
+    there is nothing to be found, and nothing is written.
     """
 
     @sensitive_variables()
@@ -79,8 +79,13 @@ class Replay:
         self._answers = Bucket(REPLAY, pool, step, Rate(len(ANSWERS), SECONDS_KEPT), key)
         # Longer than any request is under way, for who takes its place would call a second time.
         self._running = Bucket(REPLAY, pool, f"{step}_running", Rate(1, SECONDS_KEPT), key)
-        looks = Rate(LOOKS if identifier_key else 0, SECONDS_KEPT)
-        self._looks = Bucket(REPLAY, pool, f"{step}_looks", looks, identifier_key)
+        self._looks = Bucket(
+            REPLAY, pool, f"{step}_looks", Rate(LOOKS, SECONDS_KEPT), identifier_key
+        )
+        # From before the call until no answer is kept any more.
+        had_one = Rate(1, 2 * SECONDS_KEPT)
+        self._had_one = Bucket(REPLAY, pool, f"{step}_had_one", had_one, identifier_key)
+        self._counts_looks = identifier_key != ""
         self._begun = 0
 
     def begin(
@@ -95,7 +100,7 @@ class Replay:
         """
         # First of all: one that is under way took its place before it took the limits' slots.
         refused = _refusal(check)
-        if refused and not self._may_look(refused):
+        if refused and not self._may_look():
             raise refused
         end, is_waiting, lost = time.monotonic() + self._wait, False, 0
         while True:
@@ -130,6 +135,8 @@ class Replay:
                 store.read({self._answers: [number]}, now)
                 # Twice: an old row may be purged in between.
                 _ = store.take(self._answers, number, now) or store.take(self._answers, number, now)
+            elif self._counts_looks:
+                store.give_back(self._had_one, 0, self._begun)
             store.give_back(self._running, 0, self._begun)
 
         with_store(work)
@@ -153,18 +160,19 @@ class Replay:
         found = self._look(store, is_mine=True)
         if found is not True:  # it has ended since
             store.give_back(self._running, 0, self._begun)
+        elif self._counts_looks:
+            store.hold(self._had_one, self._begun)
         return found
 
-    def _may_look(self, refused: Throttled) -> bool:
+    def _may_look(self) -> bool:
         """Whether one that the limits refuse may still be a repeat."""
-        if not self._looks.rate.limit:
-            return True
-        return refused.is_known and with_store(self._take_look) is True
+        return not self._counts_looks or with_store(self._take_look) is True
 
     def _take_look(self, store: Store) -> bool:
         now, numbers = _now(), range(LOOKS)
-        held = store.read({self._looks: numbers}, now)[self._looks]
-        return any(store.take(self._looks, number, now) for number in numbers if number not in held)
+        held = store.read({self._had_one: range(1), self._looks: numbers}, now)
+        free = [number for number in numbers if number not in held[self._looks]]
+        return bool(held[self._had_one]) and any(store.take(self._looks, n, now) for n in free)
 
 
 def _refusal(check: Callable[[], None]) -> Throttled | None:

@@ -108,6 +108,9 @@ class CacheStore:
         name = f"{bucket.key}:{number}"
         return bool(self._cache.add(name, bucket.end(now), bucket.rate.seconds))
 
+    def hold(self, bucket: Bucket, now: int) -> None:
+        self._cache.set(f"{bucket.key}:0", bucket.end(now), bucket.rate.seconds)
+
     def give_back(self, bucket: Bucket, number: int, now: int) -> None:
         if time.time() * 1000 < bucket.end(now):  # after that it may be another's
             self._cache.delete(f"{bucket.key}:{number}")
@@ -159,6 +162,12 @@ class DatabaseStore:
             except DatabaseError:  # another time
                 pass
         return True
+
+    def hold(self, bucket: Bucket, now: int) -> None:
+        """Take the one slot of ``bucket`` whoever has it, from now on."""
+        row = self._rows.filter(key=bucket.key, number=0)
+        if not self._run(lambda: row.update(expires=bucket.end(now))):
+            self.take(bucket, 0, now)
 
     def give_back(self, bucket: Bucket, number: int, now: int) -> None:
         mine = self._rows.filter(key=bucket.key, number=number, expires=bucket.end(now))

@@ -155,27 +155,23 @@ def _count(buckets: list[Bucket], *, take: bool = True) -> Taken:
         if conf.limits_fail_open and not isinstance(found, Contended):
             return []
         raise Unavailable
-    taken, refused, held = found
+    taken, refused = found
     if refused:
         cool_down = all(
             (bucket.step, bucket.level, bucket.rate.limit) == ("request", "identifier", 1)
             for bucket in refused
         )
-        raise Throttled(
-            retry_after=max(refused.values()),
-            cool_down=cool_down,
-            refused_by=tuple(refused),
-            is_known=any(held[bucket] for bucket in buckets if bucket.level == "identifier"),
-        )
+        wait = max(refused.values())
+        raise Throttled(retry_after=wait, cool_down=cool_down, refused_by=tuple(refused))
     return taken
 
 
 def _take(
     store: Store, buckets: list[Bucket], *, take: bool = True
-) -> tuple[Taken, dict[Bucket, int], Held]:
+) -> tuple[Taken, dict[Bucket, int]]:
     """
     Take a slot of each; or take none, and give the seconds to wait by bucket. With ``take=False``
-    only look. What was held before comes last.
+    only look.
     """
     for _ in range(ROUNDS):
         now = int(time.time() * 1000)
@@ -185,7 +181,7 @@ def _take(
                 _watch(store, bucket, len(held[bucket]), now)
         refused = {b: _wait(b, held[b], now) for b in buckets if not free[b]}
         if refused or not take:
-            return [], refused, held
+            return [], refused
         taken: Taken = []
         for bucket in buckets:
             number = next((n for n in free[bucket] if store.take(bucket, n, now)), None)
@@ -193,7 +189,7 @@ def _take(
                 break
             taken.append((bucket, number, now))
         else:
-            return taken, {}, held
+            return taken, {}
         for slot in taken:
             store.give_back(*slot)
     raise Contended
@@ -249,7 +245,7 @@ def _watch(store: Store, site: Bucket, held: int, now: int) -> None:
 def _is_first(store: Store, bucket: Bucket, event: str) -> bool:
     """Whether ``event`` happens for the first time in the bucket's window: a limit of one."""
     rate, level = Rate(1, bucket.rate.seconds), f"{bucket.level}_{event}"
-    taken, *_ = _take(store, [Bucket(bucket.step, bucket.pool, level, rate, bucket.digest)])
+    taken, _ = _take(store, [Bucket(bucket.step, bucket.pool, level, rate, bucket.digest)])
     return bool(taken)
 
 

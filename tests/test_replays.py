@@ -498,6 +498,40 @@ def test_who_was_never_counted_leaves_no_trace_either(people, settings):
     assert REST().confirm("second", "123456").status_code == 400
 
 
+@pytest.mark.parametrize("rate", ["7/h", "1000/h", "3/s"])
+def test_whatever_the_limits_are_a_repeat_is_known(limited, settings, clock, rate):
+    """Of many slots, of which a look sees a few, and of those that ended since."""
+    rates = {"confirm": {"identifier": rate, "network": "1/h"}}
+    with_settings(settings, LIMITS=rates)
+    code = limited.code("alice")
+    assert REST().confirm("alice", code, NEW_PASSWORD).status_code == 200
+    for seconds in (0, 61, SECONDS_KEPT - 62):  # from the first of them on
+        clock[0] += seconds
+        assert REST().confirm("alice", code, NEW_PASSWORD).status_code == 200
+    assert REST().confirm("alice").status_code == 429
+
+
+def test_an_attempt_that_came_to_nothing_leaves_no_trace(people, settings):
+    """While Cognito can't be reached no limit bounds the attempts, and no row is left of one."""
+    with_settings(settings, LIMITS={}, THROTTLE_CACHE=None)
+    people.emulator.fail_next("ConfirmForgotPassword", ConnectRefused(), times=6)
+    for number in range(3):
+        assert REST().confirm(f"person{number}").status_code == 503
+    kept = ThrottleSlot.objects.filter(key__startswith="cognito_reset:replay:")
+    assert list(kept) == []
+
+
+def test_the_second_attempt_is_known_for_as_long(limited, settings, clock):
+    """What was noted of the first one is over before the second one's answer is."""
+    with_settings(settings, LIMITS={"confirm": {"identifier": "2/h", "network": "2/h"}})
+    assert REST().confirm("alice", "111111").status_code == 400
+    clock[0] += 2 * SECONDS_KEPT - 10
+    assert REST().confirm("alice", "222222").status_code == 400
+    clock[0] += 20
+    assert REST().confirm("alice", "222222").status_code == 400
+    assert REST().confirm("alice", "111111").status_code == 429
+
+
 def test_who_lost_the_last_slot_to_its_own_first_attempt_waits_for_it(limited, monkeypatch):
     """It began between the look and the limits' own, and took what there was."""
     first = replay()

@@ -83,8 +83,9 @@ def problems(error: APIException | ResetError) -> list[Problem]:
     if isinstance(error, ResetError):
         return [Problem(error.code, str(error.message), error.field)]
     # A site's hook may refuse without a word.
-    refused = ValidationError.default_code, str(ValidationError.default_detail)
-    return list(_flat(error.detail)) or [Problem(*refused, None)]
+    return list(_flat(error.detail)) or [
+        Problem(error.default_code, str(error.default_detail), None)
+    ]
 
 
 def _flat(detail: Any, attr: str | None = None) -> Iterator[Problem]:
@@ -94,8 +95,8 @@ def _flat(detail: Any, attr: str | None = None) -> Iterator[Problem]:
     elif isinstance(detail, list):
         for inner in detail:
             yield from _flat(inner, attr)
-    else:
-        yield Problem(detail.code, str(detail), attr)
+    elif detail is not None:  # a site's own exceptions may have plain text
+        yield Problem(getattr(detail, "code", "error"), str(detail), attr)
 
 
 @dataclass(frozen=True)

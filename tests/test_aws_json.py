@@ -24,7 +24,7 @@ from cognito_reset.exceptions import TABLE, AccountRefused, Busy, ResetError, Th
 from cognito_reset.service import CognitoService
 from cognito_reset.steps import BODY_LIMIT
 from cognito_reset.testing import ConnectRefused, Error, Junk, Status, Timeout, WafBlock
-from tests.faces import AWS
+from tests.faces import AWS, REST
 from tests.people import NEW_PASSWORD, PASSWORD
 from tests.test_views import with_settings
 
@@ -34,6 +34,15 @@ FORGOT, CONFIRM = f"{SERVICE}.ForgotPassword", f"{SERVICE}.ConfirmForgotPassword
 
 class OwnThrottle(AnonRateThrottle):
     rate = "2/min"
+
+
+class Plain(exceptions.APIException):
+    """A site's own, with a detail that DRF didn't make."""
+
+    status_code = 403
+
+    def __init__(self, detail):
+        self.detail = detail
 
 
 class ThrottledView(AWSJSONView):
@@ -556,6 +565,9 @@ def test_a_sites_bug_is_reported_and_answered(people, settings, caplog, broken, 
         (exceptions.NotAuthenticated, (403, "ForbiddenException")),
         (exceptions.Throttled, (400, "LimitExceededException")),
         (exceptions.NotAcceptable, (400, "InvalidParameterException")),
+        (Plain("You are not from here."), (403, "ForbiddenException")),
+        (Plain({"place": ["You are not from here."]}), (403, "ForbiddenException")),
+        (Plain(None), (403, "ForbiddenException")),
     ],
 )
 def test_a_resolver_may_know_no_pool(people, settings, error, answer):
@@ -580,6 +592,20 @@ def test_a_resolvers_server_error_is_a_bug_of_the_sites(people, settings, caplog
     response = send({"Username": "alice"}, client=Client(raise_request_exception=False))
     assert said(response)[:2] == (500, "InternalErrorException")
     assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+
+@pytest.mark.parametrize("detail", ["Not from here.", {"place": ["Not from here."]}])
+def test_plain_text_will_do_over_rest(people, settings, detail):
+    """As for DRF's own handler."""
+
+    def resolve(request):
+        raise Plain(detail)
+
+    with_settings(settings, POOL_RESOLVER=resolve)
+    response = REST().request("alice")
+    assert response.status_code == 403
+    (error,) = response.json()["errors"]
+    assert (error["code"], error["detail"]) == ("error", "Not from here.")
 
 
 class NoCode:

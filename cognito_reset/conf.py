@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeVar
 
 from django.conf import settings
 from django.utils.module_loading import import_string
@@ -141,7 +141,12 @@ class Key(Generic[T]):
         self.name = name.upper()
 
     def __get__(self, instance: object, owner: type) -> T:
+        if instance is None:
+            return self  # type: ignore[return-value]  # to who looks at the class
         return self.read(self.name)
+
+    def __set__(self, instance: object, value: object) -> NoReturn:
+        raise AttributeError(f'It is set in COGNITO_RESET["{self.name}"].')
 
 
 class Conf:

@@ -135,6 +135,16 @@ def test_settings_are_read_live():
     assert seen == [True, False, True]
 
 
+def test_only_the_setting_sets_a_key():
+    """What stood on the object would outlive override_settings. Looking at the class reads nothing."""
+    with pytest.raises(AttributeError, match=r'COGNITO_RESET\["SHOW_DESTINATION"\]'):
+        conf.show_destination = True
+    with override_settings(COGNITO_RESET=None):
+        assert {name for name in PROPERTIES if isinstance(getattr(Conf, name), Key)} > {
+            "sign_in_url"
+        }
+
+
 def test_the_defaults():
     """What a site gets without setting anything."""
     with with_options():

@@ -325,10 +325,11 @@ class Endpoints(OpenApiViewExtension):
         operation = next((OPERATIONS[base] for base in view.__mro__ if base in OPERATIONS), None)
         if operation is None:
             return view
-        own = type(view.schema)
-        is_extended = own.__module__ == extend_schema.__module__
-        bases: Any = (own, operation) if is_extended else (operation, own)
-        schema = type(operation.__name__, bases, {})
+        own: Any = type(view.schema)
+        sites = next(base for base in own.__mro__ if base.__module__ != extend_schema.__module__)
+        schema = type(operation.__name__, (operation, sites), {})
+        if sites is not own:
+            schema = type(operation.__name__, (own, schema), {})
         return type(view.__name__, (view,), {"schema": schema()})
 
 

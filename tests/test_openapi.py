@@ -408,6 +408,14 @@ class Marked(AutoSchema):
         return {"x-site": True}
 
 
+class Wordy(AutoSchema):
+    def get_summary(self):
+        return "The site's"
+
+    def get_operation_id(self):
+        return "the_sites"
+
+
 class Hidden(AutoSchema):
     def is_excluded(self):
         return True
@@ -442,15 +450,16 @@ def test_a_sites_own_view_and_schema_class_are_respected(settings):
 
 
 @pytest.mark.parametrize(
-    "schema_class", ["drf_spectacular.openapi.AutoSchema", f"{__name__}.Marked"]
+    "schema_class", ["drf_spectacular.openapi.AutoSchema", f"{__name__}.Wordy"]
 )
 def test_a_sites_extend_schema_on_a_view_is_respected(settings, schema_class):
     """It says what it says, and all else stays as it is."""
     settings.REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": schema_class}
     ours = described(path("mine/", Mine.as_view()))["paths"]["/mine/"]["post"]
     view = extend_schema(tags=["auth"])(type("Mine", (Mine,), {}))
+    view = extend_schema(deprecated=True)(view)
     theirs = described(path("mine/", view.as_view()))["paths"]["/mine/"]["post"]
-    assert theirs == {**ours, "tags": ["auth"]}
+    assert theirs == {**ours, "tags": ["auth"], "deprecated": True}
 
 
 def test_a_view_that_is_none_of_ours_says_itself_what_it_is():

@@ -11,10 +11,12 @@ import re
 import unicodedata
 from typing import Any, Final, NoReturn
 
+from django.core.validators import ProhibitNullCharactersValidator
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 from django.views.decorators.debug import sensitive_variables
 from rest_framework import serializers
+from rest_framework.validators import ProhibitSurrogateCharactersValidator
 
 from cognito_reset.phones import e164
 from cognito_reset.policy import PasswordPolicy
@@ -24,6 +26,7 @@ from cognito_reset.policy import PasswordPolicy
 _USERNAME_CATEGORIES: Final = frozenset("LMNPS")
 # A lone surrogate can't be encoded; NUL ends a string in too many places.
 _NO_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
+_FOR_NO_TEXT: Final = (ProhibitNullCharactersValidator, ProhibitSurrogateCharactersValidator)
 # What no phone number has; and what no username has, or none in a pool where a phone number is an
 # alias: Cognito takes no name there that looks like one.
 _NO_PHONE_NUMBER: Final = re.compile(r"[^\W\d]|@")
@@ -73,7 +76,8 @@ class StrictCharField(_TwoCodes, serializers.CharField):
     def __init__(self, *, limit: int, **kwargs: Any) -> None:
         self.limit = limit
         super().__init__(trim_whitespace=False, **kwargs)
-        self.validators = []  # DRF's own look for what _NO_TEXT refuses, slowly
+        # DRF's own look for what _NO_TEXT refuses, and slowly.
+        self.validators = [v for v in self.validators if not isinstance(v, _FOR_NO_TEXT)]
 
     @sensitive_variables()
     def to_internal_value(self, data: Any) -> str:

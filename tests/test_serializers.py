@@ -12,6 +12,7 @@ from typing import Any
 
 import botocore.session
 import pytest
+from django.core.validators import RegexValidator
 from hypothesis import example, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
@@ -22,6 +23,7 @@ from cognito_reset.serializers import (
     ClientMetadataField,
     ConfirmResetSerializer,
     RequestCodeSerializer,
+    StrictCharField,
 )
 
 # What the fields themselves do: test_policy.py has the policies.
@@ -368,6 +370,15 @@ def test_g5_a_code_of_blanks_is_missing(code):
 def test_g5_a_code_has_no_controls(control):
     """G5: what isn't a blank isn't dropped silently."""
     assert code_of("confirmation_code", f"123{control}456") == "invalid"
+
+
+def test_a_sites_own_validators_are_asked():
+    """Only DRF's two that look for what we have looked for are left out."""
+    field = StrictCharField(limit=10, validators=[RegexValidator("^a")])
+    assert field.run_validation("abc") == "abc"
+    for text in ("b", "a\0", "a\udc80"):
+        with pytest.raises(ValidationError):
+            field.run_validation(text)
 
 
 LONG = 100_000

@@ -57,7 +57,7 @@ def _mounted(
         root = URLResolver(RegexPattern(""), [face])
         try:
             yield ["/" + root.reverse(name) for name in names]
-        except NoReverseMatch:
+        except (NoReverseMatch, ValueError):  # or a regex that Django itself can't reverse
             pass
 
 

@@ -11,7 +11,7 @@ import pytest
 from django.core.checks import run_checks
 from django.http import HttpResponse
 from django.test import Client
-from django.urls import clear_script_prefix, include, path, set_script_prefix
+from django.urls import clear_script_prefix, include, path, re_path, set_script_prefix
 
 from cognito_reset import aws_json_urls, cors
 from cognito_reset.url_checks import check_urls
@@ -100,8 +100,9 @@ def test_the_checks_are_bound(found):
         {"urls": [path("cognito", include((aws_json_urls.urlpatterns, "somebody_else")))]},
         {"urls": [aws(), rest()], "MIDDLEWARE": [SECURITY, COMMON]},
         {"urls": [aws("<slug:tenant>/cognito/")], "SECURE_SSL_REDIRECT": True},
+        {"urls": [re_path("(?i)^cognito/", include("cognito_reset.aws_json_urls"))]},
     ],
-    ids=["no face", "another app's", "no CORS", "a path that can't be known"],
+    ids=["no face", "another app's", "no CORS", "a path that can't be known", "nor reversed"],
 )
 def test_where_there_is_nothing_to_tell(found, site):
     """No face, no django-cors-headers, or an include whose path a request fills in."""

@@ -74,9 +74,10 @@ clients: $(VENV)/.stamp-test .cache/clients/.stamp ## real AWS clients against t
 	COGNITO_RESET_CLIENTS=1 $(RUN) -m pytest tests/clients $(ARGS)
 
 # boto3 and the AWS CLI have environments of their own: their versions aren't the suite's. The AWS CLI 2
-# and the AWS SDKs for Go are in no registry that pip or npm reads, but in Debian: awscli, golang-go,
-# golang-github-aws-aws-sdk-go-dev and golang-github-aws-aws-sdk-go-v2-dev.
-DEBIAN_GO := GO111MODULE=off GOFLAGS= GOPATH=/usr/share/gocode go
+# and the AWS SDKs for Go are in no registry that pip or npm reads, but in Debian 12: awscli, golang-go,
+# golang-github-aws-aws-sdk-go-dev and golang-github-aws-aws-sdk-go-v2-dev. What they do by themselves
+# when an answer is lost changes from version to version, so no other CLI is taken.
+GOCODE := /usr/share/gocode
 .cache/clients/.stamp: $(wildcard tests/clients/*.txt tests/clients/*.json tests/clients/go/*) | $(VENV)/.stamp-pip
 	@mkdir -p .cache/clients
 	@test -n "$(OLD_PYTHON)" || { rm -rf .cache/clients/boto3-oldest; \
@@ -88,9 +89,11 @@ DEBIAN_GO := GO111MODULE=off GOFLAGS= GOPATH=/usr/share/gocode go
 			--requirement tests/clients/$$name.txt; \
 	done
 	@for aws in $$(which -a aws); do case "$$("$$aws" --version 2>&1)" in \
-		aws-cli/2.*) ln -sf "$$aws" .cache/clients/aws-cli-2; break ;; esac; done
-	@for version in v1 v2; do $(DEBIAN_GO) build -o .cache/clients/go-$$version tests/clients/go/call.go tests/clients/go/$$version.go || \
-		echo "The AWS SDK for Go $$version is left out: Debian's packages of it aren't here."; done
+		aws-cli/2.9.*) ln -sf "$$aws" .cache/clients/aws-cli-2; break ;; esac; done
+	@set -eu; if test -d $(GOCODE)/src/github.com/aws/aws-sdk-go-v2 && command -v go >/dev/null; then \
+		for version in v1 v2; do GO111MODULE=off GOFLAGS= GOPATH=$(GOCODE) go build \
+			-o .cache/clients/go-$$version tests/clients/go/call.go tests/clients/go/$$version.go; done; \
+	else echo "The AWS SDKs for Go are left out: Debian's packages of them aren't here."; fi
 	cp tests/clients/package.json tests/clients/package-lock.json .cache/clients
 	npm ci --loglevel=error --ignore-scripts --no-audit --no-fund --prefix .cache/clients && touch $@ || \
 		{ echo "The clients in JavaScript are left out: npm can't install them."; test -z "$$CI"; }

@@ -1,6 +1,7 @@
 // The two forms of the demo's single-page apps. What sends them is a client, as in rest.js.
 
-// `problemsOf` gives [{ field, text }] for an error that the site has answered with; field may be null.
+// `problemsOf` gives [{ field, text }] for an error that the site has answered with, in the page's
+// language; field may be null.
 export function start(root, client, problemsOf) {
   const title = root.querySelector("[data-title]");
   const lead = root.querySelector("[data-lead]");

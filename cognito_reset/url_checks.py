@@ -118,7 +118,7 @@ def _cors(aws: list[str], rest: list[list[str]]) -> Iterator[CheckMessage]:
             yield _warning(
                 "W017",
                 f"CORS_URLS_REGEX leaves out {', '.join(left_out)}, one of the two steps over REST.",
-                "A page on another origin can then begin a reset and not end it: let it match both.",
+                "A page on another origin can then take the other one alone: let it match both.",
             )
     for_aws = any(covers(form) for path in aws for form in _forms(path))
     for_rest = any(covers(path) for paths in rest for path in paths)

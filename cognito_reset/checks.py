@@ -26,6 +26,7 @@ from django.utils.module_loading import import_string
 from cognito_reset.conf import (
     DEFAULT_LIMITS,
     DEFAULT_POOL,
+    DEFAULTS,
     POOL_REQUIRED,
     are_sign_in_names,
     is_number,
@@ -207,6 +208,11 @@ def _between(least: float, most: float, *, whole: bool = False) -> Rule:
     )
 
 
+def _hook(which: str) -> Rule:
+    hint = f"Set it to a callable {which}, or to its path."
+    return Rule("E015", _or_none(_is_callable), hint)
+
+
 def _is_pools(value: Any) -> TypeGuard[Mapping[str, Mapping[str, Any]]]:
     return (
         isinstance(value, Mapping)
@@ -356,30 +362,18 @@ _LINK: Final = Rule(
     "Set it to a path, an address or the name of a URL.",
 )
 RULES: Final = {
+    **{key: _TRUE_OR_FALSE for key, value in DEFAULTS.items() if isinstance(value, bool)},
     "POOLS": Rule(
         "E004",
         _is_pools,
         'Set it to {"default": {"REGION": …, "USER_POOL_ID": …, "CLIENT_ID": …}}.',
     ),
-    "POOL_RESOLVER": Rule(
-        "E015",
-        _or_none(_is_callable),
-        "Set it to a callable that takes the request and gives a pool's alias, or to its path.",
-    ),
+    "POOL_RESOLVER": _hook("that takes the request and gives a pool's alias"),
     "SERVICE_CLASS": Rule(
         "E015", _is_service, "Set it to a subclass of CognitoService, or to its path."
     ),
-    "USER_RESOLVER": Rule(
-        "E015",
-        _or_none(_is_callable),
-        "Set it to a callable that takes what was typed and gives the site's user or None, or to "
-        "its path.",
-    ),
-    "PRE_SEND_HOOK": Rule(
-        "E015",
-        _or_none(_is_callable),
-        "Set it to a callable that takes (request, *, username, pool), or to its path.",
-    ),
+    "USER_RESOLVER": _hook("that takes what was typed and gives the site's user or None"),
+    "PRE_SEND_HOOK": _hook("that takes (request, *, username, pool)"),
     "CLIENT_METADATA": Rule(
         "E016",
         lambda value: is_texts(value) or _is_callable(value),
@@ -393,21 +387,13 @@ RULES: Final = {
     "FORWARD_CLIENT_METADATA": Rule(
         "E018", _is_names, "Set it to a list of the keys that callers may send."
     ),
-    "FORWARD_ANALYTICS_METADATA": _TRUE_OR_FALSE,
-    "FORWARD_ENCODED_DATA": _TRUE_OR_FALSE,
-    "FORWARD_IP_ADDRESS": _TRUE_OR_FALSE,
     "CONNECT_TIMEOUT_SECONDS": _between(0.1, 10),
     "TOTAL_TIMEOUT_SECONDS": _between(1, 60),
     "UNIFORM_RESPONSE_SECONDS": _between(0, 10),
     "MAX_CONCURRENT_CALLS": _between(1, 1000, whole=True),
-    "SHOW_DESTINATION": _TRUE_OR_FALSE,
     "SIGN_IN_URL": _LINK,
     "CONTACT_URL": _LINK,
-    "AUTH_PASSWORD_VALIDATORS": _TRUE_OR_FALSE,
-    "SIGN_OUT_EVERYWHERE": _TRUE_OR_FALSE,
-    "NOTIFY_AFTER_RESET": _TRUE_OR_FALSE,
     "AUDIT_RETENTION_DAYS": _between(1, 36500, whole=True),
-    "STAFF_MAY_RESET_STAFF": _TRUE_OR_FALSE,
     "LIMITS": Rule(
         "E020",
         _is_limits,
@@ -420,7 +406,6 @@ RULES: Final = {
         "Set it to an alias of CACHES that is Redis or Memcached, for the others can't count "
         "exactly; None uses the database.",
     ),
-    "LIMITS_FAIL_OPEN": _TRUE_OR_FALSE,
     "TRUSTED_PROXIES": Rule(
         "E022",
         _or_none(_is_trusted_proxies),

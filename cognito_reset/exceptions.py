@@ -330,6 +330,13 @@ _ACCOUNT: Rows = {
     **{(code, ""): UpstreamThrottled for code in _RATE_CODES},
     (OTHER, ""): AccountRefused,
 }
+_STAFF: Rows = {
+    **_EVERY,
+    **_ACCOUNT,
+    ("InternalErrorException", ""): OutcomeUnknown,
+    (SERVER_ERROR, ""): OutcomeUnknown,
+    (UNPROVEN, ""): OutcomeUnknown,
+}
 _READ: Rows = {
     **_EVERY,
     ("InvalidParameterException", ""): AccountRefused,
@@ -374,20 +381,8 @@ _OPERATIONS: dict[str, Rows] = {
         (UNPROVEN, ""): OutcomeUnknown,
         (OTHER, ""): CodeInvalid,
     },
-    "AdminResetUserPassword": {
-        **_EVERY,
-        **_ACCOUNT,
-        ("InternalErrorException", ""): OutcomeUnknown,
-        (SERVER_ERROR, ""): OutcomeUnknown,
-        (UNPROVEN, ""): OutcomeUnknown,
-    },
-    "AdminUserGlobalSignOut": {
-        **_EVERY,
-        **_ACCOUNT,
-        ("InternalErrorException", ""): OutcomeUnknown,
-        (SERVER_ERROR, ""): OutcomeUnknown,
-        (UNPROVEN, ""): OutcomeUnknown,
-    },
+    "AdminResetUserPassword": _STAFF,
+    "AdminUserGlobalSignOut": _STAFF,
     "ListUsers": _READ,
     "DescribeUserPool": {**_READ, ("UserPoolTaggingException", ""): Unavailable},
 }

@@ -52,7 +52,11 @@ def limited(request, people, settings):
 
 @pytest.fixture
 def in_cache(people, settings):
-    """A store that threads of one test share."""
+    """
+    A store that threads of one test share, and sessions, too: two that write to SQLite's memory at
+    once find it locked.
+    """
+    settings.SESSION_ENGINE = "django.contrib.sessions.backends.cache"
     settings.CACHES = {**settings.CACHES, "limits": {"BACKEND": LOCMEM, "LOCATION": str(uuid4())}}
     with_settings(settings, LIMITS={}, THROTTLE_CACHE="limits")
     return people

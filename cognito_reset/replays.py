@@ -106,10 +106,8 @@ class Replay:
         while True:
             found = with_store(self._look)
             if _is_free(found):
-                if refused and is_waiting:
-                    check()  # who was waited for may have given its slots back
-                elif refused:
-                    raise refused
+                if refused:
+                    check()  # once more: who was waited for may have given its slots back
                 found = with_store(self._claim)
                 if _is_free(found):
                     return None

@@ -830,6 +830,16 @@ def test_nothing_in_clear_is_kept(limited):
         assert canary not in kept
 
 
+def test_nothing_is_kept_for_longer_than_it_is_of_use(in_cache, clock):
+    """In a cache, too, where nobody purges."""
+    REST().confirm("alice", "123456")
+    expire = {key: end for key, end in caches["limits"]._expire_info.items() if ":replay:" in key}
+    assert sorted(round(end - clock[0]) for end in expire.values()) == [
+        SECONDS_KEPT,
+        2 * SECONDS_KEPT,
+    ]
+
+
 def test_another_secret_key_is_another_hash(limited, settings):
     """Whoever has the store has nothing to guess against."""
     keys = []

@@ -372,9 +372,11 @@ class ConfirmReset(Step):
         except Busy:
             raise
         except ResetError as error:
-            self._send(password_reset_failed, error.outcome, error)
             # What is true for everybody says nothing of how long accounts take.
-            sleep_until(refusal_time.end(start, uniform) if error.field else start + uniform)
+            end = refusal_time.end(start, uniform) if error.field else start + uniform
+            sleep_until(end - (1 - WAITED_SHARE) * uniform)  # all wake alike, as above
+            self._send(password_reset_failed, error.outcome, error)
+            sleep_until(end)
             raise
         return str(request_id)
 

@@ -15,7 +15,7 @@ import pytest
 
 from cognito_reset.service import get_service
 from cognito_reset.timing import RefusalTime
-from tests.faces import AWS, FACES
+from tests.faces import AWS, FACES, REST
 from tests.test_views import with_settings
 
 SAMPLES = int(os.environ.get("COGNITO_RESET_TIMING_SAMPLES", "10"))
@@ -77,6 +77,25 @@ def test_the_measure_sees_a_difference():
     assert auc([1, 2, 3], [1.5, 2.5, 3.5]) > 0.6
     assert auc([3, 4], [1, 2]) == 1
     assert auc([1, 2], [1, 2]) == 0.5
+
+
+@pytest.mark.parametrize("step", ["request", "confirm"])
+def test_a7_all_wake_alike(people, settings, delays, monkeypatch, step):
+    """A7: work after a long sleep takes longer, so the last one is as long for everybody."""
+    with_settings(settings, UNIFORM_RESPONSE_SECONDS=1)
+    monkeypatch.setattr("cognito_reset.steps.refusal_time", RefusalTime())
+    sleep, slept = time.sleep, []
+
+    def watched(seconds):
+        slept.append(seconds)
+        sleep(seconds)
+
+    monkeypatch.setattr("cognito_reset.timing.time.sleep", watched)
+    for name, seconds in (("alice", 0.6), ("nobody", 0.01)):
+        delays[name] = seconds
+        getattr(REST(), step)(name)
+    own = [seconds for seconds in slept if seconds not in delays.values()]
+    assert own == [pytest.approx(s, abs=0.05) for s in (0.3, 0.1, 0.89, 0.1)]
 
 
 def test_a8_refusals_wait_for_slow_ones_within_bounds():

@@ -64,8 +64,6 @@ STATUS_NAMES: Final = {
     405: "UnknownOperationException",
     429: "LimitExceededException",
 }
-# What an error is called that is no field's.
-NO_FIELDS: Final = frozenset([None, NON_FIELD_ERRORS, api_settings.NON_FIELD_ERRORS_KEY])
 
 
 class Refusal(Exception):
@@ -161,7 +159,8 @@ def _refused(error: exceptions.APIException) -> tuple[str, str, int]:
             text = "Send POST, to an address without redirects: some clients follow one with GET."
         name = STATUS_NAMES.get(error.status_code, "InvalidParameterException")
         return name, text, 403 if name == "ForbiddenException" else 400
-    if NO_FIELDS.issuperset(problem.attr for problem in found):  # the site's hook, like a firewall
+    no_fields = {None, NON_FIELD_ERRORS, api_settings.NON_FIELD_ERRORS_KEY}
+    if no_fields.issuperset(problem.attr for problem in found):  # the site's hook, like a firewall
         return "ForbiddenException", text, 403
     # Rules that a password breaks; all else is said first.
     rules = {p for p in found if p.attr == "password" and p.code not in ("required", "invalid")}

@@ -162,7 +162,7 @@ class Step:
         raise NotImplementedError
 
     def follow_up(self, result: Any) -> Any:
-        """Do what nobody's answer waits for, and give the step's own. Not done for a repeat."""
+        """Do what no repeat need wait for, and give what the step gives. Not done for a repeat."""
         return result
 
     def done(self) -> Any:

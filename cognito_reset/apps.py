@@ -12,14 +12,14 @@ class CognitoResetConfig(AppConfig):
 
     def ready(self) -> None:
         from cognito_reset import receivers
-        from cognito_reset.checks import check_deployment, check_settings
-        from cognito_reset.url_checks import check_urls
+        from cognito_reset.checks.settings import check_deployment, check_settings
+        from cognito_reset.checks.urls import check_urls
 
         register(check_settings)
         register(check_deployment, Tags.security, deploy=True)
         register(check_urls, Tags.urls)
         receivers.connect()
         if apps.is_installed("drf_spectacular"):
-            from cognito_reset import openapi
+            from cognito_reset.rest import openapi
 
             openapi.name_components()

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeVa
 from django.conf import settings
 from django.utils.module_loading import import_string
 
-from cognito_reset.exceptions import CognitoResetMisconfigured
-from cognito_reset.phones import REGIONS
+from cognito_reset.cognito.errors import CognitoResetMisconfigured
+from cognito_reset.resets.identifiers import REGIONS
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -40,7 +40,7 @@ SIGN_IN_NAMES: Final = ("username", "email", "phone_number")
 
 DEFAULTS: Final[dict[str, Any]] = {
     "POOL_RESOLVER": None,
-    "SERVICE_CLASS": "cognito_reset.service.CognitoService",
+    "SERVICE_CLASS": "cognito_reset.cognito.service.CognitoService",
     "PRE_SEND_HOOK": None,
     "CLIENT_METADATA": {},
     "FORWARD_CLIENT_METADATA": (),
@@ -62,7 +62,7 @@ DEFAULTS: Final[dict[str, Any]] = {
     "AUDIT_RETENTION_DAYS": 90,
     "STAFF_MAY_RESET_STAFF": False,
     "LIMITS": {},
-    "THROTTLE_CACHE": None,
+    "LIMITS_CACHE": None,
     "LIMITS_FAIL_OPEN": False,
     "TRUSTED_PROXIES": None,
 }
@@ -170,7 +170,7 @@ class Conf:
     notify_after_reset = Key(_flag)
     audit_retention_days = Key(_count)
     staff_may_reset_staff = Key(_flag)
-    throttle_cache = Key[str | None](_get)
+    limits_cache = Key[str | None](_get)
     limits_fail_open = Key(_flag)
     trusted_proxies = Key[Mapping[str, Any] | None](_get)
 

@@ -10,7 +10,7 @@ from django.utils.translation import pgettext_lazy
 class ResetEvent(models.Model):
     """One thing that happened to one user's password reset. Only ever added, never changed."""
 
-    class Face(models.TextChoices):
+    class Interface(models.TextChoices):
         PAGES = "pages", pgettext_lazy("reset event", "pages")
         REST = "rest", pgettext_lazy("reset event", "REST")
         AWS = "aws", pgettext_lazy("reset event", "AWS SDK")
@@ -30,7 +30,9 @@ class ResetEvent(models.Model):
     created_at = models.DateTimeField(
         pgettext_lazy("reset event", "time"), auto_now_add=True, db_index=True
     )
-    face = models.CharField(pgettext_lazy("reset event", "way"), max_length=8, choices=Face)
+    interface = models.CharField(
+        pgettext_lazy("reset event", "way"), max_length=8, choices=Interface
+    )
     pool = models.CharField(pgettext_lazy("reset event", "user pool"), max_length=64)
     outcome = models.CharField(
         pgettext_lazy("reset event", "outcome"), max_length=10, choices=Outcome
@@ -74,7 +76,7 @@ class ResetEvent(models.Model):
         return f"{self.get_outcome_display()} ({self.get_face_display()})"
 
 
-class ThrottleSlot(models.Model):
+class LedgerSlot(models.Model):
     """One of the N slots of a limit. slots.py says how one is taken."""
 
     key = models.CharField(max_length=128)

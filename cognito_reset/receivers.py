@@ -22,10 +22,11 @@ from django.template.loader import render_to_string
 from django.utils import timezone, translation
 from django.views.decorators.debug import sensitive_variables
 
-from cognito_reset.addresses import client_network
+from cognito_reset.cognito.service import get_service, is_same
 from cognito_reset.conf import conf
 from cognito_reset.models import ResetEvent
-from cognito_reset.service import get_service, is_same
+from cognito_reset.resets.network import client_network
+from cognito_reset.resets.ratelimits import identifier_key
 from cognito_reset.signals import (
     password_reset_confirmed,
     password_reset_failed,
@@ -33,7 +34,6 @@ from cognito_reset.signals import (
     password_reset_requested,
     password_reset_triggered,
 )
-from cognito_reset.throttling import identifier_key
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ def send_notice(*, username: str, **_: Any) -> None:
 def log_event(
     *,
     signal: Signal,
-    face: str,
+    interface: str,
     pool: str,
     outcome: str,
     error_code: str,
@@ -132,8 +132,8 @@ def log_event(
     )
     if is_first:
         logger.info(
-            "cognito_reset.%s face=%s pool=%s code=%s aws_request_id=%s owasp=%s",
-            *(str(outcome), face, pool, error_code, aws_request_id, owasp),
+            "cognito_reset.%s interface=%s pool=%s code=%s aws_request_id=%s owasp=%s",
+            *(str(outcome), interface, pool, error_code, aws_request_id, owasp),
         )
 
 
@@ -141,7 +141,7 @@ def log_event(
 def record(
     *,
     request: Any,
-    face: str,
+    interface: str,
     pool: str,
     username: str,
     outcome: str,
@@ -157,7 +157,7 @@ def record(
         return
     with transaction.atomic():  # a failed insert must not break a transaction of the site's
         ResetEvent.objects.create(
-            face=face,
+            interface=interface,
             pool=pool,
             outcome=outcome,
             error_code=error_code,

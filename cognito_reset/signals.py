@@ -3,9 +3,9 @@ The app's own signals. All are sent with ``send_robust`` in the request's thread
 does, or how it fails, never changes the answer.
 
 None carries a secret. Arguments of all: ``request`` (``None`` outside of one), ``pool`` (the alias),
-``face`` ("pages", "rest", "aws", "admin", "command"), ``username`` (as it was sent to Cognito: it may
+``interface`` ("pages", "rest", "aws", "admin", "command"), ``username`` (as it was sent to Cognito: it may
 be an email address or a phone number, so keep it out of logs), ``outcome`` (a value of
-``ResetEvent.Outcome``), ``error_code`` (of ``cognito_reset.exceptions``, or ""), ``aws_request_id``.
+``ResetEvent.Outcome``), ``error_code`` (of ``cognito_reset.cognito.errors``, or ""), ``aws_request_id``.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from cognito_reset.views import ConfirmView, DoneView, RequestView
+from cognito_reset.pages.views import ConfirmView, DoneView, RequestView
 
 app_name = "cognito_reset"
 urlpatterns = [

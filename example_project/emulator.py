@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import boto3
 
-from cognito_reset import custom_message
+from cognito_reset.aws_lambda import custom_message
 from cognito_reset.testing import Emulator, Server, serve
 from example_project.pool import secret_hash
 

@@ -13,7 +13,9 @@ import environ  # type: ignore[import-untyped]  # it ships no types
 from corsheaders.defaults import default_headers
 from django.conf.global_settings import LANGUAGES as DJANGO_LANGUAGES
 
-from cognito_reset import __version__, cors, custom_message
+from cognito_reset import __version__
+from cognito_reset.aws import cors
+from cognito_reset.aws_lambda import custom_message
 
 BASE_DIR = Path(__file__).resolve().parent
 

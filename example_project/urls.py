@@ -6,15 +6,15 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView
 
-from cognito_reset.views import RequestView
+from cognito_reset.pages.views import RequestView
 from example_project import views
 
 urlpatterns = [
     path("", views.home, name="home"),
     path("password-reset/", include("cognito_reset.urls")),
-    path("api/password-reset/", include("cognito_reset.api_urls")),
+    path("api/password-reset/", include("cognito_reset.rest.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("cognito", include("cognito_reset.aws_json_urls")),
+    path("cognito", include("cognito_reset.aws.urls")),
     path("spa/", views.spa, name="spa"),
     path("sdk/", views.sdk, name="sdk"),
     path("inbox/", views.inbox, name="inbox"),

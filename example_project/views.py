@@ -19,7 +19,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from cognito_reset.conf import DEFAULT_POOL, conf
-from cognito_reset.views import redirect_to_reset
+from cognito_reset.pages.views import redirect_to_reset
 from example_project import emulator, pool
 
 

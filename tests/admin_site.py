@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import path
 
-from cognito_reset.admin import CognitoResetMixin
+from cognito_reset.staff.admin import CognitoResetMixin
 
 if TYPE_CHECKING:
     BaseUserAdmin = auth_admin.UserAdmin[User]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cognito_reset import exceptions
+from cognito_reset.cognito import errors as exceptions
 
 
 def public_errors() -> list[type[exceptions.ResetError]]:

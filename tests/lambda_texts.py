@@ -13,7 +13,7 @@ from pathlib import Path
 from django.conf.locale import LANG_INFO
 from django.utils.translation import to_language
 
-from cognito_reset import custom_message
+from cognito_reset.aws_lambda import custom_message
 
 FILE = Path(custom_message.__file__)
 LOCALE = FILE.parent / "locale"

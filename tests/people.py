@@ -6,7 +6,7 @@ from typing import Any
 
 from django.conf import settings
 
-from cognito_reset.service import get_service
+from cognito_reset.cognito.service import get_service
 from cognito_reset.testing import Emulator
 
 PASSWORD = "Correct-horse-1"

@@ -1,4 +1,4 @@
-"""REQUIREMENTS 1.B as an attacker meets it: on the faces, with the site's own defaults."""
+"""REQUIREMENTS 1.B as an attacker meets it: on the interfaces, with the site's own defaults."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import pytest
 from django.core.exceptions import ValidationError
 from rest_framework import serializers
 
-from cognito_reset.models import ThrottleSlot
-from cognito_reset.throttling import clear, identifier_key
-from tests.faces import AWS, FACES, REST, Pages
+from cognito_reset.models import LedgerSlot
+from cognito_reset.resets.ratelimits import clear, identifier_key
+from tests.interfaces import AWS, INTERFACES, REST, Pages
 from tests.people import EVERYBODY
-from tests.test_views import with_settings
+from tests.test_pages import with_settings
 
 DEFAULTS: dict[str, dict[str, str]] = {}
 
@@ -22,19 +22,19 @@ def limited(people, settings):
     return people
 
 
-def statuses(face, step, name, times):
-    return [getattr(face(), step)(name).status_code for _ in range(times)]
+def statuses(interface, step, name, times):
+    return [getattr(interface(), step)(name).status_code for _ in range(times)]
 
 
-@pytest.mark.parametrize("make_face", FACES)
+@pytest.mark.parametrize("make_face", INTERFACES)
 @pytest.mark.parametrize("step", ["request", "confirm"])
 def test_a5_limits_do_not_depend_on_the_account(limited, make_face, step):
     """A5: the sequence of answers is the same for who exists, who doesn't, and whom Cognito limits."""
-    face = make_face()
+    interface = make_face()
 
     def shown(name):
-        answers = [getattr(face, step)(name) for _ in range(8)]
-        return tuple((answer.status_code, face.is_throttled(answer)) for answer in answers)
+        answers = [getattr(interface, step)(name) for _ in range(8)]
+        return tuple((answer.status_code, interface.is_throttled(answer)) for answer in answers)
 
     found = {name: shown(name) for name in EVERYBODY[:8]}
     assert len(set(found.values())) == 1
@@ -53,7 +53,7 @@ def test_b3_new_sessions_give_no_new_guesses(limited):
 
 @pytest.mark.parametrize(("first", "second"), [(REST, Pages), (Pages, AWS), (AWS, REST)])
 def test_b5_the_faces_share_their_limits(limited, first, second):
-    """B5: what is spent on one face is spent on the other, whatever way the name is written."""
+    """B5: what is spent on one interface is spent on the other, whatever way the name is written."""
     assert statuses(first, "confirm", "alice@example.com", 5) == [400] * 5
     assert second().is_throttled(second().confirm(" Alice@EXAMPLE.com"))
     first().request("bob")
@@ -95,9 +95,9 @@ def test_b11_staff_can_let_a_person_try_again(limited):
     assert REST().confirm("alice", code, "Battery-staple-2").status_code == 200
 
 
-@pytest.mark.parametrize("make_face", FACES)
+@pytest.mark.parametrize("make_face", INTERFACES)
 def test_b14_a_failing_store_closes_the_door_for_everybody(limited, settings, make_face):
-    """B14: 503 on every face, no trace, no call; open only where the site says so."""
+    """B14: 503 on every interface, no trace, no call; open only where the site says so."""
     settings.CACHES = {
         **settings.CACHES,
         "down": {
@@ -105,12 +105,12 @@ def test_b14_a_failing_store_closes_the_door_for_everybody(limited, settings, ma
             "LOCATION": "redis://127.0.0.1:1",
         },
     }
-    with_settings(settings, THROTTLE_CACHE="down")
+    with_settings(settings, LIMITS_CACHE="down")
     for step in ("request", "confirm"):
-        face = make_face()
-        assert face.is_unavailable(getattr(face, step)("alice"))
+        interface = make_face()
+        assert interface.is_unavailable(getattr(interface, step)("alice"))
     assert limited.emulator.calls == []
-    with_settings(settings, THROTTLE_CACHE="down", LIMITS_FAIL_OPEN=True)
+    with_settings(settings, LIMITS_CACHE="down", LIMITS_FAIL_OPEN=True)
     assert make_face().confirm("alice").status_code == 400
 
 
@@ -135,7 +135,7 @@ def test_b15_a_hook_refuses_before_anything_is_counted(limited, settings, hook):
     error = {"code": "challenge", "detail": "Show that you are a person.", "attr": None}
     assert answer.json() == {"type": "validation_error", "errors": [error]}
     assert limited.emulator.calls == []
-    assert not ThrottleSlot.objects.exists()
+    assert not LedgerSlot.objects.exists()
     with_settings(settings, PRE_SEND_HOOK=None)
     assert REST().request("alice").status_code == 202
 
@@ -155,7 +155,7 @@ def test_b15_a_hook_that_refuses_without_a_word_refuses(limited, settings):
     assert limited.emulator.calls == []
 
 
-@pytest.mark.parametrize("make_face", FACES)
+@pytest.mark.parametrize("make_face", INTERFACES)
 def test_b15_a_hook_sees_what_is_asked_for(limited, settings, make_face):
     """B15: the request, the name as it will be sent and the pool; only valid ones, and no guesses."""
     seen = []
@@ -164,11 +164,11 @@ def test_b15_a_hook_sees_what_is_asked_for(limited, settings, make_face):
         seen.append((request.headers["X-Challenge"], values))
 
     with_settings(settings, PRE_SEND_HOOK=hook)
-    face = make_face()
-    face.client.defaults["HTTP_X_CHALLENGE"] = "solved"
-    assert face.request("").status_code == 400
-    assert face.confirm("alice").status_code == 400
-    assert face.request(" alice ").status_code == face.SENT
+    interface = make_face()
+    interface.client.defaults["HTTP_X_CHALLENGE"] = "solved"
+    assert interface.request("").status_code == 400
+    assert interface.confirm("alice").status_code == 400
+    assert interface.request(" alice ").status_code == interface.SENT
     assert seen == [("solved", {"username": "alice", "pool": "default"})]
     assert len(limited.emulator.calls) == 2
 
@@ -177,13 +177,13 @@ def fail(request, *, username, pool):
     raise ConnectionError(f"no verdict on {username}")
 
 
-@pytest.mark.parametrize("make_face", FACES)
+@pytest.mark.parametrize("make_face", INTERFACES)
 def test_b15_a_hook_that_fails_is_no_way_around_it(limited, settings, caplog, make_face):
     """B15: 503 without a trace, nothing sent or spent, and nobody's name in the log."""
     with_settings(settings, PRE_SEND_HOOK=fail)
-    face = make_face()
-    assert face.is_unavailable(face.request("alice"))
+    interface = make_face()
+    assert interface.is_unavailable(interface.request("alice"))
     assert "cognito_reset.pre_send_hook_failed error=ConnectionError" in caplog.messages
     assert "alice" not in caplog.text
     assert limited.emulator.calls == []
-    assert not ThrottleSlot.objects.exists()
+    assert not LedgerSlot.objects.exists()

@@ -14,10 +14,10 @@ from django.core.management.base import SystemCheckError
 from django.test import override_settings
 from django.utils.translation import gettext_lazy
 
-from cognito_reset import checks
-from cognito_reset.checks import POOL_RULES, RULES, check_deployment, check_settings
+from cognito_reset.checks import settings as checks
+from cognito_reset.checks.settings import POOL_RULES, RULES, check_deployment, check_settings
+from cognito_reset.cognito.service import CognitoService
 from cognito_reset.conf import DEFAULTS, POOL_OPTIONAL, POOL_REQUIRED
-from cognito_reset.service import CognitoService
 
 POOL = {"REGION": "eu-west-1", "USER_POOL_ID": "eu-west-1_Example01", "CLIENT_ID": "1example"}
 SAFE = {"SIGN_IN_URL": "/", "SIGN_OUT_EVERYWHERE": True}
@@ -173,7 +173,7 @@ WRONG: list[tuple[str, str, list[Any], list[Any]]] = [
     ("E015", "USER_RESOLVER", [5, "no.such.thing"], [None, callback]),
     ("E015", "PRE_SEND_HOOK", [5, "text", "no.such.thing"], [None, callback]),
     ("E015", "SERVICE_CLASS", [None, 5, "no.such.Class", callback, dict, "builtins.dict"],
-     [OurService, "cognito_reset.service.CognitoService", "tests.test_checks.OurService"]),
+     [OurService, "cognito_reset.cognito.service.CognitoService", "tests.test_checks.OurService"]),
     ("E016", "CLIENT_METADATA", [None, 5, {"a": 5}, {5: "a"}, "no.such.thing"], [{"a": "b"}, callback]),
     ("E017", "COGNITO_USERNAME", [5, "", "no_such_attribute", "no.such.thing"],
      [None, "email", callback, "tests.test_checks.callback"]),
@@ -194,7 +194,7 @@ WRONG: list[tuple[str, str, list[Any], list[Any]]] = [
     ),
     (
         "E021",
-        "THROTTLE_CACHE",
+        "LIMITS_CACHE",
         ["default", "db", "files", "none", "ours", "missing", 5, ["redis"]],
         [None, "redis"],
     ),

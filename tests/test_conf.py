@@ -12,9 +12,9 @@ from django.contrib.auth.models import User
 from django.core.exceptions import ImproperlyConfigured
 from django.test import RequestFactory, override_settings
 
+from cognito_reset.cognito.errors import CognitoResetMisconfigured, ResetError
+from cognito_reset.cognito.service import CognitoService
 from cognito_reset.conf import DEFAULT_LIMITS, DEFAULTS, Conf, Key, conf
-from cognito_reset.exceptions import CognitoResetMisconfigured, ResetError
-from cognito_reset.service import CognitoService
 
 POOL = {"REGION": "eu-west-1", "USER_POOL_ID": "eu-west-1_Example01", "CLIENT_ID": "1example"}
 REQUEST = RequestFactory().get("/")
@@ -158,7 +158,7 @@ def test_the_defaults():
         assert conf.uniform_response_seconds == 1.0
         assert conf.max_concurrent_calls == 8
         assert not conf.show_destination
-        assert (conf.sign_in_url, conf.contact_url, conf.throttle_cache) == (None, None, None)
+        assert (conf.sign_in_url, conf.contact_url, conf.limits_cache) == (None, None, None)
         assert (conf.trusted_proxies, conf.user_resolver) == (None, None)
         assert not conf.sign_out_everywhere
         assert not conf.notify_after_reset
@@ -182,7 +182,7 @@ def test_what_a_site_sets_is_what_it_gets():
         MAX_CONCURRENT_CALLS=32,
         SIGN_IN_URL="/sign-in/",
         CONTACT_URL="help",
-        THROTTLE_CACHE="redis",
+        LIMITS_CACHE="redis",
         TRUSTED_PROXIES={"COUNT": 1},
         SIGN_OUT_EVERYWHERE=True,
         NOTIFY_AFTER_RESET=True,
@@ -198,7 +198,7 @@ def test_what_a_site_sets_is_what_it_gets():
         assert conf.uniform_response_seconds == 0.0
         assert conf.max_concurrent_calls == 32
         assert (conf.sign_in_url, conf.contact_url) == ("/sign-in/", "help")
-        assert (conf.throttle_cache, conf.trusted_proxies) == ("redis", {"COUNT": 1})
+        assert (conf.limits_cache, conf.trusted_proxies) == ("redis", {"COUNT": 1})
         assert conf.sign_out_everywhere
         assert conf.notify_after_reset
         assert conf.audit_retention_days == 30

@@ -16,8 +16,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from cognito_reset import custom_message
-from cognito_reset.custom_message import ENGLISH, TEXTS, handler
+from cognito_reset.aws_lambda import custom_message
+from cognito_reset.aws_lambda.custom_message import ENGLISH, TEXTS, handler
 from cognito_reset.testing.validation import service_model
 from tests import lambda_texts
 from tests.testing.world import World

@@ -1,4 +1,4 @@
-"""REQUIREMENTS 1.A: what the public faces answer says nothing about any account."""
+"""REQUIREMENTS 1.A: what the public interfaces answer says nothing about any account."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import botocore.session
 import pytest
 
 from cognito_reset.testing import Error, Status, Timeout, WafBlock
-from tests.faces import AWS, FACES, REST, Pages
+from tests.interfaces import AWS, INTERFACES, REST, Pages
 from tests.people import EVERYBODY, REFUSED
 
 MODEL = botocore.session.get_session().get_service_model("cognito-idp")
@@ -34,7 +34,7 @@ UNKNOWN = {
     "InternalErrorException",
 }
 
-every_face = pytest.mark.parametrize("make_face", FACES, ids=lambda face: face.name)
+every_face = pytest.mark.parametrize("make_face", INTERFACES, ids=lambda interface: interface.name)
 both_modes = pytest.mark.parametrize("mode", ["LEGACY", "ENABLED"])
 
 
@@ -45,8 +45,8 @@ def test_a1_the_request_step_answers_the_same_for_every_state_of_user(people, ma
     people.prevent_existence_errors(mode)
     seen = {}
     for name in EVERYBODY:
-        face = make_face()
-        seen[name] = face.seen(face.request(name), typed=name)
+        interface = make_face()
+        seen[name] = interface.seen(interface.request(name), typed=name)
     assert len(people.emulator.calls) == len(EVERYBODY)
     assert {name: answer for name, answer in seen.items() if answer != seen["alice"]} == {}
     assert seen["alice"].status == make_face.SENT
@@ -63,11 +63,11 @@ def test_a13_length_and_coding_do_not_tell_an_account(people, settings, make_fac
         *settings.MIDDLEWARE,
     ]
     seen = {}
-    # On the AWS face an answer is longer by what it masks of what was typed.
+    # On the AWS interface an answer is longer by what it masks of what was typed.
     for name in [name for name in EVERYBODY if make_face is not AWS or "@" not in name]:
-        face = make_face()
-        face.client.defaults["HTTP_ACCEPT_ENCODING"] = "gzip"
-        headers = dict(face.request(name).headers)
+        interface = make_face()
+        interface.client.defaults["HTTP_ACCEPT_ENCODING"] = "gzip"
+        headers = dict(interface.request(name).headers)
         headers.pop("x-amzn-RequestId", None)
         del headers["Expires"]
         assert "ETag" not in headers
@@ -86,8 +86,8 @@ def test_a1_a2_a6_no_error_of_an_account_is_shown_at_the_request_step(people, ma
     usual = make_face()
     expected = usual.seen(usual.request("alice"))
     people.emulator.fail_next("ForgotPassword", Error(code))
-    face = make_face()
-    assert face.seen(face.request("alice")) == expected
+    interface = make_face()
+    assert interface.seen(interface.request("alice")) == expected
 
 
 @every_face
@@ -95,8 +95,8 @@ def test_a1_a2_a6_no_error_of_an_account_is_shown_at_the_request_step(people, ma
 def test_what_is_true_for_everybody_is_said(people, make_face, code):
     """A wrong client id or a WAF block is the site's problem: 503 with a time to wait."""
     people.emulator.fail_next("ForgotPassword", Error(code))
-    face = make_face()
-    assert face.is_unavailable(face.request("nobody"))
+    interface = make_face()
+    assert interface.is_unavailable(interface.request("nobody"))
 
 
 @every_face
@@ -107,8 +107,8 @@ def test_a3_the_confirm_step_has_one_error_for_every_account(people, make_face, 
     people.forgot("alice")
     seen = {}
     for name in EVERYBODY:
-        face = make_face()
-        seen[name] = face.seen(face.confirm(name), typed=name)
+        interface = make_face()
+        seen[name] = interface.seen(interface.confirm(name), typed=name)
     assert {name: answer for name, answer in seen.items() if answer != seen["alice"]} == {}
     assert seen["alice"].status == 400
     for state in ("disabled", "federated", "confirmed", "unknown user"):
@@ -132,19 +132,19 @@ def test_a2_a3_every_error_of_an_account_is_one_at_the_confirm_step(people, make
     usual = make_face()
     expected = usual.seen(usual.confirm("alice"))
     people.emulator.fail_next("ConfirmForgotPassword", Error(code))
-    face = make_face()
-    assert face.seen(face.confirm("alice")) == expected
+    interface = make_face()
+    assert interface.seen(interface.confirm("alice")) == expected
 
 
 @pytest.mark.parametrize("name", ["alice", "nobody"])
 def test_a9_the_second_step_opens_for_any_name(people, name):
     """A9: the page after asking is the same, and so is what the session holds."""
-    face, other = Pages(), Pages()
-    face.request(name)
+    interface, other = Pages(), Pages()
+    interface.request(name)
     other.request("heidi")
-    shown = face.client.get("/password-reset/confirm/")
+    shown = interface.client.get("/password-reset/confirm/")
     expected = other.client.get("/password-reset/confirm/")
-    assert face.seen(shown, typed=name) == other.seen(expected, typed="heidi")
+    assert interface.seen(shown, typed=name) == other.seen(expected, typed="heidi")
 
 
 @pytest.mark.parametrize("mode", ["LEGACY", "ENABLED"])
@@ -175,9 +175,9 @@ def test_a10_an_sdk_gets_a_destination_made_of_what_was_typed(people, settings, 
 @pytest.mark.parametrize("make_face", [REST, Pages])
 def test_a10_the_destination_is_hidden_by_default(people, make_face):
     """A10: neither the answer nor the page behind it shows any part of a contact."""
-    face = make_face()
-    body = face.request("alice").content.decode()
-    body += face.client.get("/password-reset/confirm/").content.decode()
+    interface = make_face()
+    body = interface.request("alice").content.decode()
+    body += interface.client.get("/password-reset/confirm/").content.decode()
     assert "***" not in body
 
 
@@ -191,9 +191,9 @@ def test_a10_a_shown_destination_is_as_plausible_for_nobody(people, settings, na
         "delivery_medium": "EMAIL",
         "attribute_name": "email",
     }
-    face = Pages()
-    face.request(name)
-    assert f"{name[0]}***@e***" in face.client.get("/password-reset/confirm/").content.decode()
+    interface = Pages()
+    interface.request(name)
+    assert f"{name[0]}***@e***" in interface.client.get("/password-reset/confirm/").content.decode()
 
 
 @pytest.mark.parametrize(
@@ -228,8 +228,8 @@ def test_a_fault_says_the_same_for_everybody(people, make_face, fault):
     seen = []
     for name in ("alice", "nobody"):
         people.emulator.fail_next("ForgotPassword", fault)
-        face = make_face()
-        response = face.request(name)
-        assert face.is_unavailable(response)
-        seen.append(face.seen(response, typed=name))
+        interface = make_face()
+        response = interface.request(name)
+        assert interface.is_unavailable(response)
+        seen.append(interface.seen(response, typed=name))
     assert seen[0] == seen[1]

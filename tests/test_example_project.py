@@ -127,7 +127,7 @@ def test_the_mail_has_a_link_to_the_demo_itself(at_first, demo):
     ("app", "metadata"),
     [
         ("cognito_reset", {"language": "de"}),
-        ("cognito_reset_api", {"language": "de"}),
+        ("cognito_reset_rest", {"language": "de"}),
         ("admin", {}),
     ],
 )

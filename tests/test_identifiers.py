@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from cognito_reset.conf import SIGN_IN_NAMES
-from cognito_reset.serializers import RequestCodeSerializer
-from tests.faces import FACES, REST, Pages
+from cognito_reset.resets.serializers import RequestCodeSerializer
+from tests.interfaces import INTERFACES, REST, Pages
 from tests.people import NEW_PASSWORD, People
 
 E164 = "+491712345678"
@@ -111,8 +111,8 @@ def test_u4_the_field_asks_for_what_the_pool_takes(
     [field, *_] = Pages().client.get(f"/password-reset/{path}").context["fields"]
     assert (field.label, field.autocomplete) == (label, "username")
     assert {"type": field.type, "inputmode": field.inputmode} == {"inputmode": "", **attributes}
-    for face in FACES:
-        assert missing in face().send(path, {"username": " "}).content.decode()
+    for interface in INTERFACES:
+        assert missing in interface().send(path, {"username": " "}).content.decode()
 
 
 @pytest.mark.parametrize(
@@ -142,11 +142,11 @@ def test_u4_every_pool_has_its_own_field(people, settings):
     assert labels == ["Email address", "Username, email address or phone number"]
 
 
-@pytest.mark.parametrize("face", FACES)
-def test_a_pool_that_cannot_be_used_is_the_sites_mistake(people, settings, face):
+@pytest.mark.parametrize("interface", INTERFACES)
+def test_a_pool_that_cannot_be_used_is_the_sites_mistake(people, settings, interface):
     """Said as one, 503, before anything is sent, and on the page before anything is typed."""
     signing_in_with(settings, "mail")
-    assert face().is_unavailable(face().request("alice"))
+    assert interface().is_unavailable(interface().request("alice"))
     assert Pages().client.get("/password-reset/").status_code == 503
     assert people.emulator.calls == []
 
@@ -229,16 +229,16 @@ def test_a_missing_number_is_missing():
     assert refusal(" \u200b", PHONE_ONLY) == ("required", "Enter your phone number.")
 
 
-@pytest.mark.parametrize("face", FACES)
-def test_a_person_resets_with_a_number_as_typed(people, settings, face):
+@pytest.mark.parametrize("interface", INTERFACES)
+def test_a_person_resets_with_a_number_as_typed(people, settings, interface):
     """At both steps alike: the hash over the username is made over what is sent."""
     people.add("dora", phone_number=E164, phone_number_verified="true")
     people.emulator.calls.clear()
     signing_in_with(settings, *PHONE_ONLY, PHONE_REGION="DE")
-    face = face()
-    assert face.request("0171 234 5678").status_code == face.SENT
+    interface = interface()
+    assert interface.request("0171 234 5678").status_code == interface.SENT
     code = people.emulator.outbox[0].code
-    assert face.confirm("(0171) 2345678", code, NEW_PASSWORD).status_code == face.DONE
+    assert interface.confirm("(0171) 2345678", code, NEW_PASSWORD).status_code == interface.DONE
     assert [body["Username"] for _, body in people.emulator.calls] == [E164, E164]
     assert people.can_sign_in("dora", NEW_PASSWORD)
 
@@ -289,7 +289,7 @@ import django
 django.setup()
 from django.conf import settings
 from django.test import Client
-from cognito_reset.checks import check_settings
+from cognito_reset.checks.settings import check_settings
 pool = settings.COGNITO_RESET["POOLS"]["default"]
 pool["PHONE_REGION"] = "DE"
 print(*[message.id for message in check_settings()])
@@ -304,20 +304,20 @@ print(Client().get("/password-reset/").status_code)
 
 
 @pytest.mark.parametrize("sensitive", [True, False])
-@pytest.mark.parametrize("face", FACES)
+@pytest.mark.parametrize("interface", INTERFACES)
 @pytest.mark.parametrize("typed", ["ALICE", "Alice@EXAMPLE.com"])
 def test_g7_whether_case_counts_is_for_the_pool_to_say(
-    cognito_emulator, db, settings, face, sensitive, typed
+    cognito_emulator, db, settings, interface, sensitive, typed
 ):
     """G7: what is sent is what was typed; Cognito folds it, where the pool was made so."""
     create(cognito_emulator, settings, sensitive)
     people = People(cognito_emulator)
-    face = face()
+    interface = interface()
     sent = len(cognito_emulator.outbox)
-    face.request(f" {typed} ")
+    interface.request(f" {typed} ")
     assert len(cognito_emulator.outbox) - sent == (not sensitive)
     assert cognito_emulator.calls[-1][1]["Username"] == typed
-    answer = face.confirm(f" {typed} ", people.code("alice"), NEW_PASSWORD)
+    answer = interface.confirm(f" {typed} ", people.code("alice"), NEW_PASSWORD)
     assert cognito_emulator.calls[-1][1]["Username"] == typed
     assert (answer.status_code == 400) is sensitive
     assert people.can_sign_in("alice", NEW_PASSWORD) is not sensitive

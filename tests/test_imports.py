@@ -137,7 +137,7 @@ def run(source: str) -> str:
     return done.stdout
 
 
-UNWANTED = {"boto3", "botocore", "cognito_reset.openapi", "cognito_reset.testing"}
+UNWANTED = {"boto3", "botocore", "cognito_reset.rest.openapi", "cognito_reset.testing"}
 LOADED = f"print(sorted({UNWANTED} & set(sys.modules)))"
 
 
@@ -169,7 +169,7 @@ import django
 from django.conf import settings
 settings.configure(
     SECRET_KEY="x",
-    ROOT_URLCONF="cognito_reset.api_urls",
+    ROOT_URLCONF="cognito_reset.rest.urls",
     INSTALLED_APPS=[
         "django.contrib.auth", "django.contrib.contenttypes", "rest_framework", "cognito_reset"
     ],

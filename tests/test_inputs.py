@@ -1,4 +1,4 @@
-"""Whatever comes in, on every face: an answer of ours, and at most one call."""
+"""Whatever comes in, on every interface: an answer of ours, and at most one call."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from django.test import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cognito_reset.aws_json import MEDIA_TYPE, MEMBERS, SERVICE
+from cognito_reset.aws.views import MEDIA_TYPE, MEMBERS, SERVICE
 from cognito_reset.conf import conf
-from tests.faces import AWS, REST, Pages
+from tests.interfaces import AWS, REST, Pages
 from tests.people import People
 
 ANSWERS = {200, 202, 302, 400, 411, 413, 415}
@@ -76,7 +76,7 @@ def check(emulator, response):
 @MANY
 @given(data=st.dictionaries(st.sampled_from(NAMES), JSON), path=st.sampled_from(["", "confirm/"]))
 def test_g5_any_json_is_answered(emulator, data, path):
-    """G1, G5, G10: any type in any field of the REST face."""
+    """G1, G5, G10: any type in any field of the REST interface."""
     body = json.dumps(data)
     response = Client().post(f"/api/password-reset/{path}", body, content_type="application/json")
     check(emulator, response)
@@ -102,9 +102,9 @@ def test_g5_any_text_is_answered_on_the_pages(emulator, username, code, password
             ("password", password),
         )
     }
-    face = Pages()
-    check(emulator, face.send("confirm/", encode))
-    check(emulator, face.send("", {"username": encode["username"]}))
+    interface = Pages()
+    check(emulator, interface.send("confirm/", encode))
+    check(emulator, interface.send("", {"username": encode["username"]}))
 
 
 @MANY
@@ -162,9 +162,9 @@ def test_any_form_is_answered(emulator, pairs):
 def test_h3_no_text_is_markup_or_a_header(emulator, username):
     """What was typed stands on the page as text, whatever it is."""
     encoded = {"username": username.encode("utf-8", "surrogatepass")}
-    face = Pages()
-    response = face.send("", encoded)
+    interface = Pages()
+    response = interface.send("", encoded)
     check(emulator, response)
-    page = face.client.get("/password-reset/confirm/").content.decode()
+    page = interface.client.get("/password-reset/confirm/").content.decode()
     assert "<script>alert" not in page + response.content.decode()
     assert "Set-Cookie" not in response.headers.get("Location", "")

@@ -21,12 +21,12 @@ from django.test import Client, RequestFactory
 from django.utils.log import AdminEmailHandler
 from django.views.debug import ExceptionReporter
 
+from cognito_reset.cognito.errors import ResetError
+from cognito_reset.cognito.service import CognitoService, get_service
 from cognito_reset.conf import conf
-from cognito_reset.exceptions import ResetError
 from cognito_reset.management.commands.cognito_reset import Command
-from cognito_reset.models import ResetEvent, ThrottleSlot
-from cognito_reset.service import CognitoService, get_service
-from cognito_reset.steps import ConfirmReset
+from cognito_reset.models import LedgerSlot, ResetEvent
+from cognito_reset.resets.flow import ConfirmReset
 from cognito_reset.testing import (
     ConnectRefused,
     Error,
@@ -38,9 +38,9 @@ from cognito_reset.testing import (
     Truncated,
     WafBlock,
 )
-from tests.faces import FACES, REST
-from tests.test_admin import make_staff, make_user
-from tests.test_views import with_settings
+from tests.interfaces import INTERFACES, REST
+from tests.test_pages import with_settings
+from tests.test_staff_admin import make_staff, make_user
 
 PASSWORD = "Canary-passw0rd-kWq"
 CODE = "739184"
@@ -108,15 +108,15 @@ def log():
     root.setLevel(level)
 
 
-def flow(face, fault, emulator):
+def flow(interface, fault, emulator):
     if fault is not None:
         emulator.fail_next("ForgotPassword", fault, times=2)
         emulator.fail_next("ConfirmForgotPassword", fault, times=2)
-    yield face.request(NAME)
-    yield face.confirm(NAME, CODE, PASSWORD)
-    yield face.confirm(NAME, CODE, PASSWORD + "\n")
-    yield face.confirm("a b", CODE, PASSWORD)
-    yield face.request(NAME)  # too soon
+    yield interface.request(NAME)
+    yield interface.confirm(NAME, CODE, PASSWORD)
+    yield interface.confirm(NAME, CODE, PASSWORD + "\n")
+    yield interface.confirm("a b", CODE, PASSWORD)
+    yield interface.request(NAME)  # too soon
 
 
 @pytest.fixture(params=["database", "cache"])
@@ -126,26 +126,26 @@ def kept(request, settings):
     backend = "django.core.cache.backends.locmem.LocMemCache"
     settings.CACHES = {"default": {"BACKEND": backend}, "limits": {"BACKEND": backend}}
     settings.CACHES["limits"]["LOCATION"] = request.node.name
-    with_settings(settings, LIMITS={}, THROTTLE_CACHE="limits" if in_cache else None)
+    with_settings(settings, LIMITS={}, LIMITS_CACHE="limits" if in_cache else None)
 
     def contents():
-        return repr(caches["limits"]._cache if in_cache else list(ThrottleSlot.objects.values()))
+        return repr(caches["limits"]._cache if in_cache else list(LedgerSlot.objects.values()))
 
     return contents
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=IDS)
-@pytest.mark.parametrize("make_face", FACES)
+@pytest.mark.parametrize("make_face", INTERFACES)
 @pytest.mark.parametrize("debug", [False, True])
 def test_h1_h2_h8_nothing_secret_is_logged_answered_or_kept(
     people, canaries, settings, log, kept, make_face, fault, debug
 ):
     """H1, H2, H8, P10: logs at DEBUG, answers, sessions, limits, caches, audit, under DEBUG too."""
     settings.DEBUG = debug
-    face = make_face()
-    face.client.raise_request_exception = False
-    for response in flow(face, fault, people.emulator):
-        assert response.status_code in (*range(500), 502) or face.is_unavailable(response)
+    interface = make_face()
+    interface.client.raise_request_exception = False
+    for response in flow(interface, fault, people.emulator):
+        assert response.status_code in (*range(500), 502) or interface.is_unavailable(response)
         canaries.assert_absent(response.content.decode())
         canaries.assert_absent(str(response.headers))
         canaries.assert_absent(str(response.cookies))
@@ -190,8 +190,8 @@ def test_h2_no_process_is_started_for_a_reset(people, canaries):
     """H2: so no command line, which everybody on a machine can read, has a secret in it."""
     watching.append(True)
     try:
-        for face in FACES:
-            assert len(list(flow(face(), None, people.emulator))) == 5
+        for interface in INTERFACES:
+            assert len(list(flow(interface(), None, people.emulator))) == 5
         assert started == []
         os.waitpid(os.posix_spawn(sys.executable, [sys.executable, "-c", ""], {}), 0)
         assert started  # the hook hears
@@ -219,7 +219,7 @@ def test_h2_no_command_takes_a_secret():
 
 def test_h2_the_canaries_would_be_heard(people, canaries, log, monkeypatch):
     """The suite can fail: without our filter botocore's own loggers print them."""
-    monkeypatch.setattr("cognito_reset.service.THREAD_NAME", "nobody's")
+    monkeypatch.setattr("cognito_reset.cognito.service.THREAD_NAME", "nobody's")
     REST().confirm(NAME, CODE, PASSWORD)
     assert PASSWORD in log.getvalue()
 
@@ -261,7 +261,7 @@ def failing_metadata(request):
     raise RuntimeError("a bug of the site's")
 
 
-@pytest.mark.parametrize("make_face", FACES)
+@pytest.mark.parametrize("make_face", INTERFACES)
 @pytest.mark.parametrize(
     "changes",
     [{"SERVICE_CLASS": Broken}, {"CLIENT_METADATA": failing_metadata}],
@@ -277,10 +277,10 @@ def test_h1_the_mail_to_admins_of_a_sites_own_bug_has_no_secret(
     handler = AdminEmailHandler(include_html=True)
     logger.addHandler(handler)
     try:
-        face = make_face()
-        face.client.raise_request_exception = False
-        response = face.confirm(NAME, CODE, PASSWORD)
-        assert response.status_code == 500 or face.is_unavailable(response)
+        interface = make_face()
+        interface.client.raise_request_exception = False
+        response = interface.confirm(NAME, CODE, PASSWORD)
+        assert response.status_code == 500 or interface.is_unavailable(response)
     finally:
         logger.removeHandler(handler)
     assert any(message.alternatives for message in mail.outbox)
@@ -307,7 +307,7 @@ def test_h3_a_log_line_is_one_line(people, log):
     assert "\x1b" not in log.getvalue()
 
 
-@pytest.mark.parametrize("make_face", FACES)
+@pytest.mark.parametrize("make_face", INTERFACES)
 def test_h3_what_is_typed_forges_no_line(people, log, make_face):
     """H3: neither what is refused for its characters nor what is taken gets into a message."""
     for name in ("x\r\n\x1b[31mforged", "forged%0d%0a%s%(name)s"):
@@ -335,7 +335,7 @@ def test_h4_events_have_fixed_names(people, log, settings):
     lines = {
         name: re.findall(r"([a-z_]+)=", rest) for name, rest in found if not rest.startswith("Res")
     }
-    keys = ["face", "pool", "code", "aws_request_id", "owasp"]
+    keys = ["interface", "pool", "code", "aws_request_id", "owasp"]
     outcomes = ("requested", "throttled", "confirmed", "refused", "failed")
     expected = {f"cognito_reset.{outcome}": keys for outcome in outcomes}
     expected["cognito_reset.upstream_error"] = ["operation", "code", "aws_code", "aws_request_id"]
@@ -348,12 +348,12 @@ def test_h4_events_have_fixed_names(people, log, settings):
 
 def test_h4_failures_have_fixed_names(people, log, settings, monkeypatch):
     """H4: of what follows a reset, and of the store of the limits."""
-    monkeypatch.setattr("cognito_reset.slots._logged_at", -float("inf"))
+    monkeypatch.setattr("cognito_reset.resets.stores._logged_at", -float("inf"))
     with_settings(settings, SIGN_OUT_EVERYWHERE=True, LIMITS={})
     people.emulator.fail_next("AdminUserGlobalSignOut", "InternalErrorException")
     REST().confirm("alice", people.code("alice"))
     assert "cognito_reset.sign_out_failed error=" in log.getvalue()
-    with_settings(settings, THROTTLE_CACHE="no such cache")
+    with_settings(settings, LIMITS_CACHE="no such cache")
     REST().request("alice")
     assert "cognito_reset.limits_unavailable store=" in log.getvalue()
 
@@ -371,7 +371,7 @@ def test_d7_no_identifier_is_in_any_address(people):
 
 def test_a_step_keeps_no_secret_on_itself(people, canaries):
     """What a step remembers is the name alone."""
-    step = ConfirmReset(RequestFactory().post("/"), pool=None, face="rest")
+    step = ConfirmReset(RequestFactory().post("/"), pool=None, interface="rest")
     with pytest.raises(ResetError):
         step.run({"username": NAME, "confirmation_code": CODE, "password": PASSWORD})
     canaries.assert_absent(str(vars(step)))

@@ -9,8 +9,8 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 from django.urls import include, path
 
-from cognito_reset.views import ConfirmView
-from tests.faces import Pages
+from cognito_reset.pages.views import ConfirmView
+from tests.interfaces import Pages
 from tests.people import NEW_PASSWORD
 from tests.test_readme import python
 
@@ -81,12 +81,12 @@ def test_d10_a_next_to_elsewhere_is_dropped(people, url):
 def test_d11_no_host_of_a_request_gets_into_an_answer(people, settings):
     """D11: neither a body nor a header repeats what the request calls the host."""
     settings.ALLOWED_HOSTS = ["*"]
-    for face in (Pages(),):
+    for interface in (Pages(),):
         headers = {"HTTP_HOST": "evil.example", "HTTP_X_FORWARDED_HOST": "evil.example"}
         for response in (
-            face.client.get("/password-reset/", **headers),
-            face.client.post("/password-reset/", {"username": "alice"}, **headers),
-            face.client.post("/api/password-reset/", {"username": "alice"}, **headers),
+            interface.client.get("/password-reset/", **headers),
+            interface.client.post("/password-reset/", {"username": "alice"}, **headers),
+            interface.client.post("/api/password-reset/", {"username": "alice"}, **headers),
         ):
             assert "evil" not in response.content.decode()
             assert "evil" not in str(response.headers)

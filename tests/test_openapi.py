@@ -12,15 +12,16 @@ from django.test import Client
 from django.urls import include, path, re_path
 from rest_framework.throttling import BaseThrottle
 
-from cognito_reset import aws_json_urls, policy
-from cognito_reset.api import PublicAPIView, RequestAPIView
-from cognito_reset.policy import PasswordPolicy
-from cognito_reset.serializers import ConfirmResetSerializer
+from cognito_reset.aws import urls as aws_json_urls
+from cognito_reset.resets import passwords as policy
+from cognito_reset.resets.passwords import PasswordPolicy
+from cognito_reset.resets.serializers import ConfirmResetSerializer
+from cognito_reset.rest.views import PublicAPIView, RequestAPIView
 from cognito_reset.testing import ConnectRefused, Timeout
-from tests.faces import REST
+from tests.interfaces import REST
 from tests.people import NEW_PASSWORD
+from tests.test_pages import with_settings
 from tests.test_readme import rows, section
-from tests.test_views import with_settings
 
 pytest.importorskip("drf_spectacular", reason="drf-spectacular isn't installed")
 
@@ -33,7 +34,7 @@ from drf_spectacular.validation import validate_schema
 
 jsonschema = pytest.importorskip("jsonschema", reason="drf-spectacular brings it")
 
-API = path("api/password-reset/", include("cognito_reset.api_urls"))
+API = path("api/password-reset/", include("cognito_reset.rest.urls"))
 PATHS = {
     "request": "/api/password-reset/",
     "confirm": "/api/password-reset/confirm/",
@@ -92,7 +93,7 @@ def problems(value: Any, schema: Any, root: Any) -> list[str]:
 @pytest.mark.parametrize("version", ["3.1.0", "3.0.3"])
 @pytest.mark.parametrize("schema_class", ["drf_spectacular", "rest_framework.schemas"])
 def test_the_sites_schema_has_the_endpoints(settings, schema_class, version):
-    """Without configuration, without a warning, without a login, and AWS's own face isn't in it."""
+    """Without configuration, without a warning, without a login, and AWS's own interface isn't in it."""
     settings.REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": f"{schema_class}.openapi.AutoSchema"}
     schema = described(API, path("cognito", include(aws_json_urls)), version=version)
     assert schema["openapi"] == version
@@ -126,10 +127,10 @@ def test_several_includes_have_names_of_their_own():
     """Also where the pool is in the path, and at the root."""
     schema = described(
         API,
-        path("brand/reset/", include("cognito_reset.api_urls", "brand_api"), {"pool": "brand"}),
-        path("<str:pool>/reset/", include("cognito_reset.api_urls", "any_api")),
-        re_path(r"^re/(?P<pool>\w+)/", include("cognito_reset.api_urls", "re_api")),
-        path("", include("cognito_reset.api_urls", "root_api")),
+        path("brand/reset/", include("cognito_reset.rest.urls", "brand_api"), {"pool": "brand"}),
+        path("<str:pool>/reset/", include("cognito_reset.rest.urls", "any_api")),
+        re_path(r"^re/(?P<pool>\w+)/", include("cognito_reset.rest.urls", "re_api")),
+        path("", include("cognito_reset.rest.urls", "root_api")),
     )
     found = {address: entry["operationId"] for address, entry in operations(schema).items()}
     assert found["/api/password-reset/"] == "api_password_reset_request"

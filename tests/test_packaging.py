@@ -142,7 +142,7 @@ URLS = """
 from django.urls import include, path
 urlpatterns = [
     path("password-reset/", include("cognito_reset.urls")),
-    path("api/password-reset/", include("cognito_reset.api_urls")),
+    path("api/password-reset/", include("cognito_reset.rest.urls")),
 ]
 """
 VISIT = """

@@ -1,4 +1,4 @@
-"""The same input and the same faults on every public face: the same fields, codes and statuses."""
+"""The same input and the same faults on every public interface: the same fields, codes and statuses."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from cognito_reset.testing import (
     WafBlock,
     WafChallenge,
 )
-from tests.faces import FACES, REST, Pages
+from tests.interfaces import INTERFACES, REST, Pages
 
 GOOD = {"username": "alice", "confirmation_code": "123456", "password": "Battery-staple-2"}
 
-#: What is wrong with the input, and the (field, code) pairs that every face finds in it.
+#: What is wrong with the input, and the (field, code) pairs that every interface finds in it.
 INPUTS = [
     ("", {"username": ""}, [("username", "required")]),
     ("", {"username": " \u200f "}, [("username", "required")]),
@@ -119,16 +119,16 @@ def test_what_was_not_done_is_unavailable_on_every_face(people, step, fault):
 @pytest.mark.parametrize("fault", [*BROKEN, *SERVER_ERRORS, *TRIGGERS], ids=repr)
 def test_c5_an_unknown_outcome_is_said_so_on_every_face(people, fault):
     """C4, C5: what may have been done is never called done, nor tried again by us."""
-    for face in (REST(), Pages()):
+    for interface in (REST(), Pages()):
         people.emulator.fail_next("ConfirmForgotPassword", fault)
-        response = face.confirm()
-        if face.name == "rest":
+        response = interface.confirm()
+        if interface.name == "rest":
             assert response.status_code == 502
             assert rest_errors(response) == [(None, "outcome_unknown")]
             assert "Retry-After" not in response.headers
         else:
             assert (response.status_code, response.url) == (302, "/password-reset/done/")
-            page = face.client.get(response.url)
+            page = interface.client.get(response.url)
             assert page.context["outcome"] == "unknown"
             assert "try to sign in with your new password" in page.content.decode().lower()
     assert [call[0] for call in people.emulator.calls] == ["ConfirmForgotPassword"] * 2
@@ -139,10 +139,13 @@ def test_c5_an_answer_that_trickles_is_unknown_at_the_deadline(people, settings,
     """C3, C5: however slowly it comes, the person gets an answer, and not that it was done."""
     settings.COGNITO_RESET = {**settings.COGNITO_RESET, "TOTAL_TIMEOUT_SECONDS": 0.3}
     people.emulator.fail_next("ConfirmForgotPassword", Trickle(0.8))
-    face = make_face()
-    response = face.confirm()
-    assert response.status_code == (502 if face.name == "rest" else 302)
-    assert face.name == "rest" or face.client.get(response.url).context["outcome"] == "unknown"
+    interface = make_face()
+    response = interface.confirm()
+    assert response.status_code == (502 if interface.name == "rest" else 302)
+    assert (
+        interface.name == "rest"
+        or interface.client.get(response.url).context["outcome"] == "unknown"
+    )
 
 
 @pytest.mark.skipif(
@@ -156,10 +159,10 @@ def test_a2_a_block_is_a_block_whatever_its_body(people, status, body):
     """A2: a firewall's custom answer may be any JSON: nothing was done, for anybody."""
     for step in ("request", "confirm"):
         people.emulator.fail_next(operation(step), Status(status, body), times=2)
-        for face in (REST(), Pages()):
-            response = getattr(face, step)()
+        for interface in (REST(), Pages()):
+            response = getattr(interface, step)()
             assert response.status_code == 503
-            assert face.name == "rest" or response.context["reason"] == "unavailable"
+            assert interface.name == "rest" or response.context["reason"] == "unavailable"
 
 
 def test_c6_what_may_have_been_sent_counts(people, settings):
@@ -174,12 +177,12 @@ def test_c6_what_may_have_been_sent_counts(people, settings):
 @pytest.mark.parametrize("fault", BROKEN, ids=repr)
 def test_c6_a_code_that_may_have_been_sent_is_said_so(people, fault):
     """C6: an unproved answer to the request step is a 503 that says to look into the inbox."""
-    for face in (REST(), Pages()):
+    for interface in (REST(), Pages()):
         people.emulator.fail_next("ForgotPassword", fault)
-        response = face.request()
+        response = interface.request()
         assert response.status_code == 503
         assert response.headers["Retry-After"] == "60"
-        if face.name == "rest":
+        if interface.name == "rest":
             assert rest_errors(response) == [(None, "unavailable")]
             assert "may be on its way" in response.json()["errors"][0]["detail"]
         else:
@@ -191,9 +194,9 @@ def test_c6_a_code_that_may_have_been_sent_is_said_so(people, fault):
 @pytest.mark.parametrize("fault", SERVER_ERRORS, ids=repr)
 def test_a_server_error_at_the_request_step_is_unavailable(people, fault):
     """Asking for a code again is safe, so 5xx is a plain 503 there."""
-    for face in (REST(), Pages()):
+    for interface in (REST(), Pages()):
         people.emulator.fail_next("ForgotPassword", fault)
-        assert face.request().status_code == 503
+        assert interface.request().status_code == 503
 
 
 PASSWORDS = [
@@ -220,8 +223,8 @@ def test_a_refused_password_is_an_error_of_its_field(people, fault, code):
 def test_aws_own_rate_is_a_short_wait_at_the_confirm_step(people):
     """A storm of the whole pool says nothing about the account: 503 with a short Retry-After."""
     people.emulator.fail_next("ConfirmForgotPassword", "TooManyRequestsException", times=2)
-    for face in (REST(), Pages()):
-        response = face.confirm()
+    for interface in (REST(), Pages()):
+        response = interface.confirm()
         assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
 
 
@@ -244,9 +247,9 @@ def test_a_misconfigured_site_is_unavailable_on_every_face(people, settings, cap
     """A setting that can't be used is 503 without detail for people, and CRITICAL in the log."""
     settings.DEBUG = debug
     settings.COGNITO_RESET = None if broken is None else {**settings.COGNITO_RESET, **broken}
-    for face in (REST(), Pages()):
+    for interface in (REST(), Pages()):
         for step in ("request", "confirm"):
-            response = getattr(face, step)()
+            response = getattr(interface, step)()
             assert response.status_code == 503
             assert int(response.headers["Retry-After"]) > 0
             for detail in (b"REGION", b"no.such", b"often", b"Battery", b"000000"):
@@ -274,9 +277,11 @@ HOSTILE_TEXT = "<script>alert(1)</script>" + "x" * 1_000_000
 )
 def test_g9_no_text_of_a_lambda_or_of_cognitos_is_shown(people, code):
     """G9: it is a stranger's text, however long, and our own words stand for it."""
-    people.emulator.fail_next("ConfirmForgotPassword", Error(code, HOSTILE_TEXT), times=len(FACES))
-    people.emulator.fail_next("ForgotPassword", Error(code, HOSTILE_TEXT), times=len(FACES))
-    for face in (make_face() for make_face in FACES):
-        for response in (face.request(), face.confirm()):
+    people.emulator.fail_next(
+        "ConfirmForgotPassword", Error(code, HOSTILE_TEXT), times=len(INTERFACES)
+    )
+    people.emulator.fail_next("ForgotPassword", Error(code, HOSTILE_TEXT), times=len(INTERFACES))
+    for interface in (make_face() for make_face in INTERFACES):
+        for response in (interface.request(), interface.confirm()):
             assert "alert(1)" not in response.content.decode()
             assert len(response.content) < 10_000

@@ -16,14 +16,17 @@ import pytest
 from django.urls import resolve
 from django.utils import translation
 
-from cognito_reset import cors, custom_message, exceptions, signals
-from cognito_reset.checks import check_settings
+from cognito_reset import signals
+from cognito_reset.aws import cors
+from cognito_reset.aws_lambda import custom_message
+from cognito_reset.checks.settings import check_settings
+from cognito_reset.checks.urls import check_urls
+from cognito_reset.cognito import errors as exceptions
 from cognito_reset.conf import DEFAULT_LIMITS, DEFAULTS, POOL_OPTIONAL, POOL_REQUIRED
-from cognito_reset.policy import PasswordPolicy, get_policy
+from cognito_reset.resets.passwords import PasswordPolicy, get_policy
 from cognito_reset.testing.validation import service_model
-from cognito_reset.url_checks import check_urls
 from tests.errors import public_errors
-from tests.faces import REST, Pages
+from tests.interfaces import REST, Pages
 from tests.testing.world import World
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -76,7 +79,7 @@ def test_every_error_is_listed_with_its_status_and_field():
 
 
 def test_every_name_that_an_sdk_meets_is_listed():
-    """Our errors by Cognito's names, and those that only this face has."""
+    """Our errors by Cognito's names, and those that only this interface has."""
     lines = re.findall(
         r"^\| `(\w+Exception)` \| (\d+) \|", section("For AWS SDKs and Amplify"), re.M
     )
@@ -134,9 +137,9 @@ def test_the_addresses_to_start_from_lead_to_the_app():
     patterns = [*values["urlpatterns"][1:], *eval(several[1], dict(values))]
     names = {
         "/password-reset/": ("cognito_reset:request", {}),
-        "/api/password-reset/confirm/": ("cognito_reset_api:confirm", {}),
-        "/cognito": ("cognito_reset_aws_json:endpoint", {}),
-        "/cognito/": ("cognito_reset_aws_json:endpoint", {}),
+        "/api/password-reset/confirm/": ("cognito_reset_rest:confirm", {}),
+        "/cognito": ("cognito_reset_aws:endpoint", {}),
+        "/cognito/": ("cognito_reset_aws:endpoint", {}),
         "/brand/password-reset/confirm/": ("brand:confirm", {"pool": "brand"}),
         "/brand/api/password-reset/": ("brand_api:request", {"pool": "brand"}),
     }
@@ -166,7 +169,7 @@ def test_the_include_for_sdks_has_no_slash_at_its_end():
     exec(python("urls.py"), values)
     exec(python("urls.py, for AWS SDKs and Amplify"), values)
     match = resolve("/cognito//", tuple(values["urlpatterns"][-1:]))
-    assert match.view_name == "cognito_reset_aws_json:endpoint"
+    assert match.view_name == "cognito_reset_aws:endpoint"
 
 
 def test_u27_the_text_message_is_bound_to_the_domain():
@@ -238,9 +241,9 @@ def test_b15_the_hook_to_start_from_asks_and_refuses(people, settings, success):
     settings.TURNSTILE_SECRET = "secret"
     settings.COGNITO_RESET = {**settings.COGNITO_RESET, "PRE_SEND_HOOK": values["check_challenge"]}
     form = Pages().send("", {"username": "alice", "cf-turnstile-response": "token"})
-    face = REST()
-    face.client.defaults["HTTP_X_CHALLENGE"] = "token"
-    statuses = (form.status_code, face.request("alice").status_code)
+    interface = REST()
+    interface.client.defaults["HTTP_X_CHALLENGE"] = "token"
+    statuses = (form.status_code, interface.request("alice").status_code)
     assert statuses == ((302, 202) if success else (400, 400))
     assert asked == [b"secret=secret&response=token"] * 2
     assert len(people.emulator.calls) == 2 * success

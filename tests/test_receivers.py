@@ -12,19 +12,19 @@ from django.utils import translation
 
 from cognito_reset.models import ResetEvent
 from cognito_reset.receivers import local_user
+from cognito_reset.resets.ratelimits import identifier_key
 from cognito_reset.signals import password_reset_follow_up_failed
 from cognito_reset.testing import Timeout
-from cognito_reset.throttling import identifier_key
-from tests.faces import FACES, REST
+from tests.interfaces import INTERFACES, REST
 from tests.people import NEW_PASSWORD, PASSWORD
-from tests.test_views import with_settings
+from tests.test_pages import with_settings
 
 User = get_user_model()
 
 
-def reset(people, name="alice", face=None):
-    face = face or REST()
-    return face.confirm(name, people.code(name), NEW_PASSWORD)
+def reset(people, name="alice", interface=None):
+    interface = interface or REST()
+    return interface.confirm(name, people.code(name), NEW_PASSWORD)
 
 
 @pytest.fixture
@@ -70,22 +70,22 @@ def test_e1_cognitos_sessions_live_on_unless_the_site_ends_them(people, settings
     with_settings(settings, SIGN_OUT_EVERYWHERE=True)
     token = tokens(people, "alice", NEW_PASSWORD)
     people.emulator.calls.clear()
-    face = REST()
-    face.confirm("alice", people.code("alice"), "Another-password-3")
+    interface = REST()
+    interface.confirm("alice", people.code("alice"), "Another-password-3")
     assert not is_signed_in(people, token)
     operations = [operation for operation, _body in people.emulator.calls]
     assert operations[-3:-1] == ["ConfirmForgotPassword", "AdminUserGlobalSignOut"]
 
 
 @pytest.mark.parametrize("fault", ["NotAuthorizedException", "AccessDeniedException", Timeout()])
-@pytest.mark.parametrize("make_face", FACES)
+@pytest.mark.parametrize("make_face", INTERFACES)
 def test_e1_a_failed_sign_out_leaves_the_reset_done(
     people, settings, caplog, failures, make_face, fault
 ):
     """E1: it is logged and signalled, and nobody is told that the reset failed."""
     with_settings(settings, SIGN_OUT_EVERYWHERE=True)
     people.emulator.fail_next("AdminUserGlobalSignOut", fault)
-    response = reset(people, face=make_face())
+    response = reset(people, interface=make_face())
     assert response.status_code in (200, 302)
     assert people.can_sign_in("alice", NEW_PASSWORD)
     assert [failure["task"] for failure in failures] == ["sign_out"]
@@ -189,12 +189,12 @@ def test_e4_a_mail_server_that_fails_changes_nothing(people, settings, failures)
     [("203.0.113.77", "203.0.113.0/24"), ("2001:db8:1:2:3::4", "2001:db8:1:2::/64")],
 )
 def test_f5_every_step_is_written_down_without_a_name(people, address, network):
-    """F5, H2, H6: face, pool, outcome, code, request id, hashed identifier, truncated network, time."""
-    face = REST()
-    face.client.defaults["REMOTE_ADDR"] = address
-    face.request("alice")
-    face.confirm("alice", "000000")
-    face.confirm("alice", people.emulator.outbox[0].code, NEW_PASSWORD)
+    """F5, H2, H6: interface, pool, outcome, code, request id, hashed identifier, truncated network, time."""
+    interface = REST()
+    interface.client.defaults["REMOTE_ADDR"] = address
+    interface.request("alice")
+    interface.confirm("alice", "000000")
+    interface.confirm("alice", people.emulator.outbox[0].code, NEW_PASSWORD)
     events = list(ResetEvent.objects.order_by("pk"))
     assert [(event.outcome, event.error_code) for event in events] == [
         ("requested", ""),
@@ -202,7 +202,7 @@ def test_f5_every_step_is_written_down_without_a_name(people, address, network):
         ("confirmed", ""),
     ]
     for event in events:
-        assert (event.face, event.pool, event.network) == ("rest", "default", network)
+        assert (event.interface, event.pool, event.network) == ("rest", "default", network)
         assert event.identifier_hash == identifier_key("default", "ALICE ")
         assert event.aws_request_id
         assert "alice" not in str(vars(event))

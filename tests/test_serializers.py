@@ -18,8 +18,8 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from rest_framework.exceptions import ValidationError
 
-from cognito_reset.policy import PasswordPolicy
-from cognito_reset.serializers import (
+from cognito_reset.resets.passwords import PasswordPolicy
+from cognito_reset.resets.serializers import (
     ClientMetadataField,
     ConfirmResetSerializer,
     RequestCodeSerializer,

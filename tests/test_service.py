@@ -25,9 +25,10 @@ from django.utils import timezone
 from django.views.debug import ExceptionReporter
 from django.views.decorators.debug import sensitive_variables
 
-from cognito_reset import exceptions, service
-from cognito_reset.exceptions import CognitoResetMisconfigured, ResetError
-from cognito_reset.service import Calls, CognitoService, Delivery, PoolUser, get_service
+from cognito_reset.cognito import errors as exceptions
+from cognito_reset.cognito import service
+from cognito_reset.cognito.errors import CognitoResetMisconfigured, ResetError
+from cognito_reset.cognito.service import Calls, CognitoService, Delivery, PoolUser, get_service
 from cognito_reset.testing import Junk, Timeout
 from tests.people import NEW_PASSWORD, PASSWORD
 
@@ -287,7 +288,9 @@ def test_refusals_are_of_our_family(people, caplog, method, username, expected):
     with pytest.raises(ResetError) as caught:
         getattr(get_service(), method)(username=username)
     assert type(caught.value) is expected
-    [record] = [record for record in caplog.records if record.name == "cognito_reset.service"]
+    [record] = [
+        record for record in caplog.records if record.name == "cognito_reset.cognito.service"
+    ]
     assert record.levelno == expected.level
     assert re.fullmatch(
         rf"cognito_reset\.upstream_error operation=\w+ code={expected.code} "

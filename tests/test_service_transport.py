@@ -30,10 +30,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from django.test import override_settings
 
-from cognito_reset import exceptions, service
+from cognito_reset.cognito import errors as exceptions
+from cognito_reset.cognito import service
+from cognito_reset.cognito.errors import ResetError
+from cognito_reset.cognito.service import CognitoService, Delivery, get_service
 from cognito_reset.conf import conf
-from cognito_reset.exceptions import ResetError
-from cognito_reset.service import CognitoService, Delivery, get_service
 
 POOL = {"REGION": "eu-west-1", "USER_POOL_ID": "eu-west-1_Example01", "CLIENT_ID": "1example"}
 PASSWORD = "Correct-horse-1"

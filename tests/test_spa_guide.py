@@ -10,8 +10,8 @@ import pytest
 from django.test import Client
 from django.urls import include, path
 
-from cognito_reset import url_checks
-from cognito_reset.url_checks import check_urls
+from cognito_reset.checks import urls as url_checks
+from cognito_reset.checks.urls import check_urls
 from tests.errors import public_errors
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -55,8 +55,8 @@ def test_d18_the_settings_for_another_origin_are_good(settings):
         setattr(settings, name, value)
     settings.MIDDLEWARE = [values["MIDDLEWARE"][0], *settings.MIDDLEWARE]
     settings.ROOT_URLCONF = (
-        path("api/password-reset/", include("cognito_reset.api_urls")),
-        path("cognito", include("cognito_reset.aws_json_urls")),
+        path("api/password-reset/", include("cognito_reset.rest.urls")),
+        path("cognito", include("cognito_reset.aws.urls")),
     )
     assert check_urls() == []
     (origin,) = cors["CORS_ALLOWED_ORIGINS"]

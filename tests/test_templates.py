@@ -16,7 +16,7 @@ from django.utils import translation
 from django.utils.translation.trans_real import CONTEXT_SEPARATOR
 
 from cognito_reset.testing import Error, Timeout
-from tests.faces import WRONG_CODES, handed_over
+from tests.interfaces import WRONG_CODES, handed_over
 from tests.people import NEW_PASSWORD
 
 START, CONFIRM, DONE = "/password-reset/", "/password-reset/confirm/", "/password-reset/done/"

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from cognito_reset.service import get_service
-from cognito_reset.timing import RefusalTime
-from tests.faces import AWS, FACES, REST
-from tests.test_views import with_settings
+from cognito_reset.cognito.service import get_service
+from cognito_reset.resets.neutral import RefusalTime
+from tests.interfaces import AWS, INTERFACES, REST
+from tests.test_pages import with_settings
 
 SAMPLES = int(os.environ.get("COGNITO_RESET_TIMING_SAMPLES", "10"))
 UNIFORM = 0.2
@@ -46,7 +46,7 @@ def delays(people):
     events.unregister("before-send.cognito-identity-provider", wait, unique_id="timing")
 
 
-@pytest.mark.parametrize("make_face", FACES)
+@pytest.mark.parametrize("make_face", INTERFACES)
 @pytest.mark.parametrize("step", ["request", "confirm"])
 @pytest.mark.parametrize("existing", [0.12, 0.3], ids=["quick", "slower-than-uniform"])
 def test_a7_time_does_not_tell_who_has_an_account(
@@ -54,7 +54,7 @@ def test_a7_time_does_not_tell_who_has_an_account(
 ):
     """A7: a missing user takes Cognito 10 ms, an existing one longer: the ranks say nothing."""
     with_settings(settings, UNIFORM_RESPONSE_SECONDS=UNIFORM)
-    monkeypatch.setattr("cognito_reset.steps.refusal_time", RefusalTime())
+    monkeypatch.setattr("cognito_reset.resets.flow.refusal_time", RefusalTime())
     people.emulator.options.hourly_allowance = 10_000
     delays |= {"alice": existing, "nobody": 0.01}
     took: dict[str, list[float]] = {"alice": [], "nobody": []}
@@ -63,9 +63,9 @@ def test_a7_time_does_not_tell_who_has_an_account(
     order = ["alice", "nobody"] * SAMPLES
     random.Random(step).shuffle(order)
     for name in order:
-        face = make_face()
+        interface = make_face()
         start = time.perf_counter()
-        response = getattr(face, step)(name)
+        response = getattr(interface, step)(name)
         took[name].append(time.perf_counter() - start)
         assert response.status_code in (make_face.SENT, 400)
     assert auc(took["alice"], took["nobody"]) < BOUND
@@ -98,9 +98,9 @@ class Clock:
 def test_a7_all_wake_alike(people, settings, delays, monkeypatch, step):
     """A7: work after a long sleep takes longer, so the last one is as long for everybody."""
     with_settings(settings, UNIFORM_RESPONSE_SECONDS=1)
-    monkeypatch.setattr("cognito_reset.steps.refusal_time", RefusalTime())
+    monkeypatch.setattr("cognito_reset.resets.flow.refusal_time", RefusalTime())
     clock = Clock()
-    for room in ("cognito_reset.steps", "cognito_reset.timing", __name__):
+    for room in ("cognito_reset.resets.flow", "cognito_reset.resets.neutral", __name__):
         monkeypatch.setattr(f"{room}.time", clock)
     for name, seconds in (("alice", 0.6), ("nobody", 0.01)):
         delays[name] = seconds
@@ -123,7 +123,7 @@ def test_a8_refusals_wait_for_slow_ones_within_bounds():
     assert kept.end(now, 0) == now
 
 
-@pytest.mark.parametrize("make_face", FACES)
+@pytest.mark.parametrize("make_face", INTERFACES)
 def test_a8_who_waits_holds_a_bounded_share_of_the_workers(people, settings, caplog, make_face):
     """A8: as many requests as calls are under way at once; the next is told so, not kept waiting."""
     answers: list[Any] = []
@@ -148,7 +148,7 @@ def test_a8_who_waits_holds_a_bounded_share_of_the_workers(people, settings, cap
     assert len(people.emulator.calls) == 1
 
 
-@pytest.mark.parametrize("make_face", FACES)
+@pytest.mark.parametrize("make_face", INTERFACES)
 def test_a8_a_sites_slow_hook_holds_nobody_elses_place(people, settings, make_face):
     """A8: it runs before anything is counted, so it must not be what stops the others."""
     answers: list[Any] = []

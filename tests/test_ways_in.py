@@ -12,8 +12,8 @@ from django.test import Client, RequestFactory
 from django.urls import include, path
 
 from cognito_reset import urls
-from cognito_reset.views import RequestView, redirect_to_reset
-from tests.faces import Pages, handed_over
+from cognito_reset.pages.views import RequestView, redirect_to_reset
+from tests.interfaces import Pages, handed_over
 from tests.people import NEW_PASSWORD, PASSWORD
 from tests.test_readme import python
 
@@ -45,53 +45,53 @@ urlpatterns = [
 
 def test_a_person_without_a_code_asks_for_one(people):
     """An imported user, or one with a compromised password: the first page, with the name in it."""
-    face = Pages()
-    response = handed_over(face.client)
+    interface = Pages()
+    response = handed_over(interface.client)
     assert (response.status_code, response.url) == (302, START)
-    page = face.client.get(START)
+    page = interface.client.get(START)
     assert REQUIRED in page.content.decode()
     assert 'value="alice"' in page.content.decode()
     assert people.emulator.calls == []
-    assert face.request("alice").url == CONFIRM
-    page = face.client.get(CONFIRM)
+    assert interface.request("alice").url == CONFIRM
+    page = interface.client.get(CONFIRM)
     assert "we have sent a reset code" in page.content.decode()
     assert REQUIRED not in page.content.decode()
-    face.confirm("alice", people.emulator.outbox[0].code, NEW_PASSWORD)
+    interface.confirm("alice", people.emulator.outbox[0].code, NEW_PASSWORD)
     assert people.can_sign_in("alice", NEW_PASSWORD)
 
 
 def test_a_person_with_a_code_enters_it(people):
     """After a reset by staff: the second page, which claims to have sent nothing, and no wait."""
-    face = Pages()
-    response = handed_over(face.client, "heidi", code_sent=True)
+    interface = Pages()
+    response = handed_over(interface.client, "heidi", code_sent=True)
     assert (response.status_code, response.url) == (302, CONFIRM)
-    page = face.client.get(CONFIRM)
+    page = interface.client.get(CONFIRM)
     assert (page.context["username"], page.context["sent"]) == ("heidi", False)
     assert page.context["resend_after"] == 0
     assert REQUIRED in page.content.decode()
-    face.confirm("heidi", people.emulator.outbox[-1].code, NEW_PASSWORD)
-    assert face.client.session["cognito_reset:default"]["outcome"] == "confirmed"
+    interface.confirm("heidi", people.emulator.outbox[-1].code, NEW_PASSWORD)
+    assert interface.client.session["cognito_reset:default"]["outcome"] == "confirmed"
     assert people.can_sign_in("heidi", NEW_PASSWORD)
 
 
 def test_the_first_code_after_the_hand_over_is_no_other_one(people):
     """U12: "another code" is what follows a first of ours."""
-    face = Pages()
-    handed_over(face.client, "heidi", code_sent=True)
+    interface = Pages()
+    handed_over(interface.client, "heidi", code_sent=True)
     notes = []
     for _ in range(2):
-        face.request("heidi")
-        notes.append(face.client.get(CONFIRM).context["note"])
+        interface.request("heidi")
+        notes.append(interface.client.get(CONFIRM).context["note"])
     assert notes == ["", "again"]
 
 
 def test_a_double_click_is_no_other_code(people, settings):
     """C7, U12: the page says what it said before."""
     settings.COGNITO_RESET = {**settings.COGNITO_RESET, "LIMITS": {}}
-    face = Pages()
+    interface = Pages()
     for _ in range(2):
-        face.request("alice")
-        assert face.client.get(CONFIRM).context["note"] == ""
+        interface.request("alice")
+        assert interface.client.get(CONFIRM).context["note"] == ""
     assert len(people.emulator.calls) == 1
 
 
@@ -99,23 +99,23 @@ def test_within_the_cool_down_the_page_says_what_it_said(people, settings):
     """U12: somebody else has asked for the code: this visitor is told of none that we have sent."""
     settings.COGNITO_RESET = {**settings.COGNITO_RESET, "LIMITS": {}}
     Pages().request("alice")
-    face = Pages()
-    handed_over(face.client)
-    assert face.request("alice").url == CONFIRM
-    page = face.client.get(CONFIRM)
+    interface = Pages()
+    handed_over(interface.client)
+    assert interface.request("alice").url == CONFIRM
+    page = interface.client.get(CONFIRM)
     assert (page.context["note"], page.context["sent"]) == ("required", False)
     assert page.context["resend_after"] > 0
 
 
 def test_d7_d13_the_hand_over_keeps_a_name_and_nothing_else(people):
     """D7, D13: in the session, and in no address; the password stays with the sign-in."""
-    face = Pages()
-    response = handed_over(face.client)
+    interface = Pages()
+    response = handed_over(interface.client)
     assert "alice" not in response.url
-    state = face.client.session["cognito_reset:default"]
+    state = interface.client.session["cognito_reset:default"]
     assert set(state) == {"username", "resend_at", "until", "note"}
     assert state["resend_at"] <= time.time()
-    assert "secret" not in str(dict(face.client.session))
+    assert "secret" not in str(dict(interface.client.session))
 
 
 def test_d12_the_hand_over_changes_the_session_id(people):
@@ -132,10 +132,10 @@ def test_d12_the_hand_over_changes_the_session_id(people):
 
 def test_another_name_is_another_matter(people):
     """Who goes on as somebody else isn't told to choose a new password."""
-    face = Pages()
-    handed_over(face.client)
-    face.request("bob")
-    page = face.client.get(CONFIRM)
+    interface = Pages()
+    handed_over(interface.client)
+    interface.request("bob")
+    page = interface.client.get(CONFIRM)
     assert (page.context["username"], page.context["note"]) == ("bob", "")
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 
-from cognito_reset import service
+from cognito_reset.cognito import service
 from cognito_reset.testing.emulator import Emulator
 from cognito_reset.testing.mount import EVENT, Mount
 

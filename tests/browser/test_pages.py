@@ -12,9 +12,9 @@ from django.core.exceptions import ValidationError
 from django.test import Client
 from django.utils import translation
 
-from cognito_reset.models import ThrottleSlot
+from cognito_reset.models import LedgerSlot
 from cognito_reset.testing import Error, Timeout
-from tests.faces import handed_over
+from tests.interfaces import handed_over
 from tests.people import NEW_PASSWORD, PASSWORD
 
 pytestmark = pytest.mark.browser
@@ -462,7 +462,7 @@ def test_d7_a_link_fills_the_form_and_tells_nobody(site, open_page, language, se
         ask(page, session)
     code = site.people.code("alice")
     site.people.emulator.calls.clear()
-    slots = ThrottleSlot.objects.count()
+    slots = LedgerSlot.objects.count()
     seen = []
     page.on("request", lambda request: seen.append((request.url, request.all_headers())))
     page.goto("about:blank")  # a mail program is no page of ours
@@ -486,7 +486,7 @@ def test_d7_a_link_fills_the_form_and_tells_nobody(site, open_page, language, se
     assert code not in str(seen)
     assert "alice" not in str(seen)
     assert site.people.emulator.calls == []
-    assert ThrottleSlot.objects.count() == slots
+    assert LedgerSlot.objects.count() == slots
 
     page.fill("#id_password", NEW_PASSWORD)
     send(page, CHANGE)

@@ -10,7 +10,7 @@ from django.urls import include, path
 #: The demo is at 127.0.0.1, and listens to this name as well.
 NAME = "localhost"
 
-urlpatterns = [path("", include("cognito_reset.aws_json_urls"))]
+urlpatterns = [path("", include("cognito_reset.aws.urls"))]
 
 
 def middleware(

@@ -83,7 +83,7 @@ def test_who_has_no_account_and_a_limit(client, site, endpoint):
 
 
 def test_a_limit_of_tries(client, site):
-    """Five codes in a quarter of an hour, on whatever face of the site."""
+    """Five codes in a quarter of an hour, on whatever interface of the site."""
     username = site.new_name()
     for number in range(5):
         page = site.visitor.post_json(

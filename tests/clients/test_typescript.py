@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 
-from cognito_reset.policy import PasswordPolicy
+from cognito_reset.resets.passwords import PasswordPolicy
 from tests.clients.registry import HERE, INSTALLED, ROOT
 from tests.clients.stage import Site
 from tests.demo import NEW_PASSWORD, PASSWORD

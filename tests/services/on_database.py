@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from django.db import connection, connections
 
-from cognito_reset import slots
-from cognito_reset.exceptions import Unavailable
-from cognito_reset.throttling import check_in
+from cognito_reset.cognito.errors import Unavailable
+from cognito_reset.resets import stores as slots
+from cognito_reset.resets.ratelimits import check_in
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

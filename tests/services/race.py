@@ -54,7 +54,7 @@ class CountingService:
         pass
 
     def request_code(self, **_: Any) -> Any:
-        from cognito_reset.service import Delivery
+        from cognito_reset.cognito.service import Delivery
 
         self._count()
         return Delivery("a***@e***", "EMAIL", "email", "request-id")
@@ -133,8 +133,8 @@ def work(
     from django.conf import settings
     from django.db import connection
 
-    from cognito_reset import throttling
-    from cognito_reset.models import ThrottleSlot
+    from cognito_reset.models import LedgerSlot
+    from cognito_reset.resets import ratelimits as throttling
 
     for number in range(rounds):
         for name, (_, rates, common, attempts) in STEPS[step][0].items():
@@ -143,12 +143,12 @@ def work(
             settings.SECRET_KEY = f"{key}-{name}-{number if cache else number // 2}"
             if process == 0 and cache is None:
                 # Over, and not for so long that it is purged.
-                ThrottleSlot.objects.update(expires=int(time.time() * 1000))
+                LedgerSlot.objects.update(expires=int(time.time() * 1000))
                 connection.close()
             settings.COGNITO_RESET = {
                 **settings.COGNITO_RESET,
                 "SERVICE_CLASS": f"{__name__}.CountingService",
-                "THROTTLE_CACHE": cache,
+                "LIMITS_CACHE": cache,
                 "MAX_CONCURRENT_CALLS": 1000,
                 "LIMITS": {step: rates},
             }

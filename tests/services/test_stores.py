@@ -15,8 +15,8 @@ from uuid import uuid4
 
 import pytest
 
-from cognito_reset.exceptions import Throttled, Unavailable
-from cognito_reset.throttling import check_in
+from cognito_reset.cognito.errors import Throttled, Unavailable
+from cognito_reset.resets.ratelimits import check_in
 from tests.services.stores import CACHES, DATABASES, REDIS, need
 
 pytestmark = pytest.mark.services
@@ -29,7 +29,7 @@ def test_b4_the_limits_are_the_same_in_every_store(store: str, tmp_path: Path) -
     """B4: the tests of the limits, on a real server."""
     need(store)
     choice = {"DATABASE": store} if store in DATABASES else {"CACHE": store}
-    files = ["tests/test_throttling.py"]
+    files = ["tests/test_ratelimits.py"]
     if store in DATABASES:
         files.append("tests/services/on_database.py")
     done = subprocess.run(
@@ -54,7 +54,7 @@ def use_cache(settings: Any) -> Callable[..., None]:
         settings.CACHES = {**settings.CACHES, "limits": {**cache, "KEY_PREFIX": uuid4()}}
         settings.COGNITO_RESET = {
             **settings.COGNITO_RESET,
-            "THROTTLE_CACHE": "limits",
+            "LIMITS_CACHE": "limits",
             "LIMITS": {"request": {"identifier": limit}},
         }
 
@@ -155,7 +155,7 @@ def test_b14_nobody_gets_through_while_redis_is_down(
 ) -> None:
     """B14: 503, one line in the log; and when it is back its counts are there and are used."""
     # No test before this one may have had its line within the minute.
-    monkeypatch.setattr("cognito_reset.slots._logged_at", -float("inf"))
+    monkeypatch.setattr("cognito_reset.resets.stores._logged_at", -float("inf"))
     use_cache({**CACHES["redis"], "LOCATION": f"redis://127.0.0.1:{proxy.port}"}, "3/h")
     attempt()
     proxy.cut()

@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from cognito_reset import service
-from cognito_reset.exceptions import ResetError
-from cognito_reset.service import get_service
+from cognito_reset.cognito import service
+from cognito_reset.cognito.errors import ResetError
+from cognito_reset.cognito.service import get_service
 from cognito_reset.testing import ConnectRefused, Emulator, fixtures
 
 pytest_plugins = ["pytester"]
@@ -119,7 +119,7 @@ def test_site_without_a_pool(pytester):
         """,
         conftest='pytest_plugins = ["cognito_reset.testing.fixtures"]',
         test_site="""
-        from cognito_reset.service import get_service
+        from cognito_reset.cognito.service import get_service
 
         kept = []
 

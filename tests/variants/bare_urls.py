@@ -4,6 +4,6 @@ from django.urls import include, path
 
 urlpatterns = [
     path("password-reset/", include("cognito_reset.urls")),
-    path("api/password-reset/", include("cognito_reset.api_urls")),
-    path("cognito", include("cognito_reset.aws_json_urls")),
+    path("api/password-reset/", include("cognito_reset.rest.urls")),
+    path("cognito", include("cognito_reset.aws.urls")),
 ]

@@ -9,7 +9,7 @@ from django.contrib.auth import get_user_model
 from django.core.cache import cache
 from django.test import Client
 
-from cognito_reset.aws_json import MEDIA_TYPE, SERVICE
+from cognito_reset.aws.views import MEDIA_TYPE, SERVICE
 
 URL, POLICY = "/api/password-reset/", "/api/password-reset/policy/"
 

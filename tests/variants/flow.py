@@ -11,9 +11,9 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.test import AsyncClient, Client
 
-from cognito_reset.aws_json import MEDIA_TYPE, SERVICE
-from cognito_reset.models import ResetEvent, ThrottleSlot
-from cognito_reset.service import CognitoService
+from cognito_reset.aws.views import MEDIA_TYPE, SERVICE
+from cognito_reset.cognito.service import CognitoService
+from cognito_reset.models import LedgerSlot, ResetEvent
 from tests.people import NEW_PASSWORD, PASSWORD
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -98,7 +98,7 @@ def test_limits_and_audit_are_committed_whatever_becomes_of_the_request(
     browser = Browser()
     assert browser.post_json("/api/password-reset/", {"username": "alice"}).status_code == 202
     assert browser.post_json("/api/password-reset/", {"username": "alice"}).status_code == 429
-    assert ThrottleSlot.objects.count() >= 3
+    assert LedgerSlot.objects.count() >= 3
     assert set(ResetEvent.objects.values_list("outcome", flat=True)) == {"requested", "throttled"}
 
 
@@ -111,13 +111,13 @@ class Broken(CognitoService):
 
 @pytest.mark.parametrize("path", ["/password-reset/", "/api/password-reset/"])
 def test_an_attempt_counts_though_the_request_fails(transactional_db, people, settings, path):
-    """No transaction of the site's takes it back, on neither face."""
+    """No transaction of the site's takes it back, on neither interface."""
     settings.COGNITO_RESET = {**settings.COGNITO_RESET, "LIMITS": {}, "SERVICE_CLASS": Broken}
     browser = Browser()
     browser.client.raise_request_exception = False
     send = browser.post_json if "api" in path else browser.post
     assert send(path, {"username": "alice"}).status_code == 500
-    assert ThrottleSlot.objects.count() >= 3
+    assert LedgerSlot.objects.count() >= 3
 
 
 def test_the_sites_own_sessions_end(transactional_db, people):

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from django.urls import include, path
 
-urlpatterns = [path("api/password-reset/", include("cognito_reset.api_urls"))]
+urlpatterns = [path("api/password-reset/", include("cognito_reset.rest.urls"))]

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from cognito_reset.conf import conf
 from cognito_reset.models import ResetEvent
-from cognito_reset.slots import purge_expired
+from cognito_reset.resets.stores import purge_expired
 
 
 class Command(BaseCommand):

@@ -19,7 +19,7 @@ from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
 from django.core.wsgi import get_wsgi_application
 from django.urls import reverse
 
-from cognito_reset.models import ThrottleSlot
+from cognito_reset.models import LedgerSlot
 from example_project import emulator, pool
 
 settings: Any = django_settings  # mypy knows those of the tests only
@@ -101,7 +101,7 @@ class Command(BaseCommand):
                 if not User.objects.filter(username=name).exists():
                     User.objects.create_user(name, f"{name}@example.com")
             # The pool's users are new, even if the database isn't.
-            ThrottleSlot.objects.all().delete()
+            LedgerSlot.objects.all().delete()
 
     def print_environment(self) -> None:
         environment = {

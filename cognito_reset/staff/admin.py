@@ -1,0 +1,348 @@
+"""
+What staff do in the admin: ``CognitoResetMixin``, for the site's own ``UserAdmin``, sends resets. What
+happened to them is shown by audit_admin.py, which Django finds through this module.
+
+The list's action and the change page's tool send nothing. Both only lead to a page of the mixin's
+own, which looks each person up and says what would happen. Its POST calls Cognito, for one person
+after another and outside of any transaction (on Django 6.1 a change page's actions run in one), and
+writes each outcome down before it goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
+from django.contrib.admin.utils import quote
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.http import urlencode
+from django.utils.text import get_text_list
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, gettext_noop, ngettext_lazy
+
+from cognito_reset.cognito import errors as exceptions
+from cognito_reset.cognito.service import PoolUser, get_service
+from cognito_reset.conf import DEFAULT_POOL, conf
+from cognito_reset.models import ResetEvent
+from cognito_reset.resets import ratelimits as throttling
+from cognito_reset.signals import password_reset_triggered
+from cognito_reset.staff.audit import ON_CHANGE_FORM, cleared, denied, log_change
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+    ModelAdmin = admin.ModelAdmin[Any]
+else:
+    ModelAdmin = admin.ModelAdmin
+
+logger = logging.getLogger(__name__)
+
+MAX_TARGETS: Final = 20
+# Nobody's turn begins later, so that a slow Cognito doesn't outlast the web server.
+MAX_SECONDS: Final = 10.0
+
+TITLE: Final = gettext_lazy("Send a password reset")
+MANY: Final = gettext_lazy("Send a password reset to selected %(verbose_name_plural)s")
+ACTION: Final[dict[str, Any]] = (
+    {"description": TITLE, "description_plural": MANY, "location": [*admin.ActionLocation]}
+    if ON_CHANGE_FORM
+    else {"description": MANY}
+)
+
+Outcome = ResetEvent.Outcome
+# The public's words for these say nothing of what staff can do.
+REASONS: Final[dict[type[exceptions.ResetError], Any]] = {
+    exceptions.OutcomeUnknown: gettext_lazy(
+        "Cognito's answer is missing. Ask whether a code has arrived before you send another reset."
+    ),
+    exceptions.Misconfigured: gettext_lazy(
+        "Cognito did not accept this site's set-up. Have its AWS credentials, their permissions "
+        "and the COGNITO_RESET setting checked."
+    ),
+    exceptions.Unavailable: gettext_lazy(
+        "Cognito could not be reached. Try again in a few minutes."
+    ),
+}
+SENT: Final = ngettext_lazy(
+    "A password reset was sent to %(count)d person: %(names)s.",
+    "A password reset was sent to %(count)d people: %(names)s.",
+    "count",
+)
+MAYBE_SENT: Final = ngettext_lazy(
+    "A password reset may have been sent to %(count)d person: %(names)s. %(reason)s",
+    "A password reset may have been sent to %(count)d people: %(names)s. %(reason)s",
+    "count",
+)
+NOT_SENT: Final = ngettext_lazy(
+    "No password reset was sent to %(count)d person: %(names)s. %(reason)s",
+    "No password reset was sent to %(count)d people: %(names)s. %(reason)s",
+    "count",
+)
+TOO_OFTEN: Final = ngettext_lazy(
+    "A reset was sent to this person, or tried, a short time ago. Wait for %(minutes)d minute.",
+    "A reset was sent to this person, or tried, a short time ago. Wait for %(minutes)d minutes.",
+    "minutes",
+)
+NOT_CLEARED: Final = gettext_lazy(
+    "This site's limits could not be cleared for %(names)s, who may have to wait before they can "
+    "enter the code."
+)
+
+
+class StaffTarget(exceptions.AccountRefused):
+    code = "staff_target"
+    message = gettext_lazy("Only a superuser can send a reset to a staff member.")
+
+
+class SamePerson(exceptions.AccountRefused):
+    code = "same_person"
+    message = gettext_lazy(
+        "In Cognito this is the same person as another one of those selected. One reset is enough."
+    )
+
+
+@dataclass
+class Target:
+    """One person of a run: who it is here and in Cognito, and what has come of it so far."""
+
+    user: Any
+    pool: str = ""
+    username: str = ""
+    found: PoolUser | None = None
+    error: exceptions.ResetError | None = None
+    request_id: str = ""
+    cleared: bool = True
+
+    @property
+    def outcome(self) -> str:
+        return self.error.outcome if self.error else Outcome.TRIGGERED if self.found else ""
+
+    @property
+    def reason(self) -> str:
+        """Say why there is no reset for this person, or "" where nothing is against it."""
+        if self.error is None:
+            late = _("Cognito failed or was slow before it was their turn. Select them again.")
+            return "" if self.found else late
+        if isinstance(self.error, exceptions.Throttled):
+            return TOO_OFTEN % {"minutes": math.ceil((self.error.retry_after or 0) / 60)}
+        own = (text for kind, text in REASONS.items() if isinstance(self.error, kind))
+        text = str(next(own, self.error.message))
+        return f"{text} ({self.error.aws_code})" if self.error.aws_code else text
+
+
+class CognitoResetMixin(ModelAdmin):
+    """
+    Lets staff send a user a reset by Cognito: ``class UserAdmin(CognitoResetMixin, BaseUserAdmin)``.
+
+    They need the permission ``cognito_reset.trigger_reset``, and must be allowed to change the user.
+    """
+
+    cognito_pool: ClassVar[str] = DEFAULT_POOL
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        if self.actions is not None:  # beside the site's own; None still means none at all
+            self.actions = [*self.actions, "send_cognito_reset"]
+
+    def get_cognito_pool(self, request: HttpRequest, obj: Any) -> str:
+        """Give the alias of the pool that ``obj`` is in."""
+        return self.cognito_pool
+
+    def get_cognito_username(self, request: HttpRequest, obj: Any) -> str:
+        """Give the username, or another identifier, under which Cognito knows ``obj``."""
+        return conf.cognito_username(obj)
+
+    def has_cognito_reset_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        permitted = request.user.has_perm("cognito_reset.trigger_reset")
+        return permitted and self.has_change_permission(request, obj)
+
+    @admin.action(None, permissions=["cognito_reset"], **ACTION)
+    def send_cognito_reset(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
+        pks = list(queryset.values_list("pk", flat=True)[: MAX_TARGETS + 1])
+        if len(pks) > MAX_TARGETS:
+            return self._wrong_number(request, queryset.count())
+        return redirect(self._confirmation_url(request, pks))
+
+    def get_urls(self) -> list[URLPattern]:
+        view = transaction.non_atomic_requests(self.admin_site.admin_view(self.cognito_reset_view))
+        name = f"{self.opts.app_label}_{self.opts.model_name}_cognito_reset"
+        return [path("cognito-reset/", view, name=name), *super().get_urls()]
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        response = super().render_change_form(request, context, *args, **kwargs)
+        obj = context["original"]
+        permitted = obj is not None and self.has_cognito_reset_permission(request, obj)
+        if permitted and not ON_CHANGE_FORM and isinstance(response, TemplateResponse):
+            # Around the template that the site has for this page, whichever that is.
+            response.context_data = {
+                **(response.context_data or {}),
+                "cognito_reset_parent": response.resolve_template(response.template_name),
+                "cognito_reset_url": self._confirmation_url(request, [obj.pk]),
+            }
+            response.template_name = "admin/cognito_reset/user_change_form.html"
+        return response
+
+    def cognito_reset_view(self, request: HttpRequest) -> HttpResponse:
+        """Say what a reset would do to the people asked for (GET), or send it to them (POST)."""
+        if not self.has_cognito_reset_permission(request):
+            raise denied(self, request)
+        is_post = request.method == "POST"
+        pks = (request.POST if is_post else request.GET).getlist(ACTION_CHECKBOX_NAME)
+        if not 1 <= len(pks) <= MAX_TARGETS:
+            return self._wrong_number(request, len(pks))
+        users = [user for pk in pks if (user := self.get_object(request, pk))]
+        # The same answer for a user that isn't there and for one that isn't this person's business.
+        permitted = all(self.has_cognito_reset_permission(request, user) for user in users)
+        if len(users) != len(pks) or not permitted:
+            raise denied(self, request)
+        targets = [Target(user) for user in {user.pk: user for user in users}.values()]
+        self._run(request, targets, send=is_post)
+        if is_post:
+            self._report(request, targets)
+            return redirect(self._way_back(request, targets))
+        only = targets[0].user if len(targets) == 1 else None
+        context = {
+            **self.admin_site.each_context(request),
+            "title": TITLE,
+            "subtitle": str(only) if only else None,
+            "opts": self.opts,
+            "original": only,
+            "accepted": [target for target in targets if not target.reason],
+            "refused": [target for target in targets if target.reason],
+            "action_checkbox_name": ACTION_CHECKBOX_NAME,
+            "way_back": self._way_back(request, targets),
+            "breadcrumbs_are_a_list": ON_CHANGE_FORM,
+        }
+        return TemplateResponse(request, "admin/cognito_reset/confirmation.html", context)
+
+    def _run(self, request: HttpRequest, targets: Iterable[Target], *, send: bool) -> None:
+        end = time.monotonic() + MAX_SECONDS
+        people: set[tuple[str, str]] = set()
+        for target in targets:
+            self._attempt(request, target, people, send=send)
+            if send:
+                self._record(request, target)
+            if send and target.found and not target.error:
+                self._clear_limits(target, target.found)
+            # What isn't about this person would meet the next one too.
+            if target.outcome in (Outcome.FAILED, Outcome.UNKNOWN) or time.monotonic() > end:
+                break
+
+    def _attempt(
+        self, request: HttpRequest, target: Target, people: set[tuple[str, str]], *, send: bool
+    ) -> None:
+        user = target.user
+        try:
+            target.pool = self.get_cognito_pool(request, user)
+            target.username = self.get_cognito_username(request, user)
+            is_staff = getattr(user, "is_staff", False) or getattr(user, "is_superuser", False)
+            free = getattr(request.user, "is_superuser", False) or conf.staff_may_reset_staff
+            if is_staff and not free:
+                raise StaffTarget
+            if not target.username:
+                raise exceptions.UserNotFound
+            service = get_service(target.pool)
+            target.found = service.find_user(username=target.username)
+            if target.found.refusal:
+                raise target.found.refusal
+            person = (target.pool, target.found.username)
+            if person in people:
+                raise SamePerson
+            people.add(person)
+            if send:
+                self._check_in(target.pool, target.found.username)
+                target.request_id = service.admin_reset(
+                    username=target.found.username, client_metadata=conf.client_metadata(request)
+                )
+        except exceptions.ResetError as error:
+            target.error, target.request_id = error, error.request_id
+        except exceptions.CognitoResetMisconfigured as error:
+            logger.critical("cognito_reset.misconfigured: %s", error)
+            target.error = exceptions.Misconfigured(aws_code=type(error).__name__)
+
+    def _record(self, request: HttpRequest, target: Target) -> None:
+        error_code = target.error.code if target.error else ""
+        password_reset_triggered.send_robust(
+            type(self),
+            request=request,
+            interface=ResetEvent.Interface.ADMIN,
+            pool=target.pool,
+            username=target.found.username if target.found else target.username,
+            outcome=target.outcome,
+            error_code=error_code,
+            aws_request_id=target.request_id,
+            user=target.user,
+            actor=request.user,
+        )
+        # In the admin's own form for what was added to an object, which it shows translated.
+        added = {
+            "name": gettext_noop("password reset"),
+            "object": f"{target.outcome} {error_code}".rstrip(),
+            "aws_request_id": target.request_id,
+        }
+        log_change(self, request, target.user, {"added": added})
+
+    def _check_in(self, pool: str, username: str) -> None:
+        """Refuse a double click, and what else comes too often. A store that fails refuses nobody."""
+        try:
+            throttling.check_in_staff(pool=pool, identifier=username)
+        except exceptions.Unavailable:
+            pass
+
+    def _clear_limits(self, target: Target, found: PoolUser) -> None:
+        """Let the person try again, under every name that the site knows them by."""
+        email = getattr(target.user, target.user.get_email_field_name(), "")
+        names = {found.username, target.username, email or ""} - {""}
+        target.cleared = cleared(throttling.identifier_key(target.pool, name) for name in names)
+
+    def _report(self, request: HttpRequest, targets: Sequence[Target]) -> None:
+        groups: dict[tuple[str, str], list[str]] = {}
+        for target in targets:
+            groups.setdefault((target.outcome, target.reason), []).append(str(target.user))
+        kinds: dict[str, tuple[int, Any]] = {
+            Outcome.TRIGGERED: (messages.SUCCESS, SENT),
+            Outcome.UNKNOWN: (messages.WARNING, MAYBE_SENT),
+        }
+        for (outcome, reason), names in groups.items():
+            level, text = kinds.get(outcome, (messages.ERROR, NOT_SENT))
+            values = {"names": get_text_list(names, _("and")), "reason": reason}
+            self.message_user(request, text % {"count": len(names), **values}, level)
+        if held := [str(target.user) for target in targets if not target.cleared]:
+            text = NOT_CLEARED % {"names": get_text_list(held, _("and"))}
+            self.message_user(request, text, messages.WARNING)
+
+    def _wrong_number(self, request: HttpRequest, count: int) -> HttpResponse:
+        text = _(
+            "A password reset can be sent to 1 to %(most)d people at once, and %(count)d were "
+            "selected. Nothing was sent."
+        )
+        self.message_user(request, text % {"most": MAX_TARGETS, "count": count}, messages.ERROR)
+        return redirect(self._way_back(request, []))
+
+    def _url(self, name: str, *args: Any) -> str:
+        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_{name}"
+        return reverse(name, args=args, current_app=self.admin_site.name)
+
+    def _confirmation_url(self, request: HttpRequest, pks: Sequence[Any]) -> str:
+        query = urlencode({ACTION_CHECKBOX_NAME: pks}, doseq=True)
+        filters = self.get_preserved_filters(request)
+        return f"{self._url('cognito_reset')}?{query}{'&' if filters else ''}{filters}"
+
+    def _way_back(self, request: HttpRequest, targets: Sequence[Target]) -> str:
+        one = len(targets) == 1
+        url = self._url("change", quote(targets[0].user.pk)) if one else self._url("changelist")
+        filters = self.get_preserved_filters(request)
+        return add_preserved_filters({"preserved_filters": filters, "opts": self.opts}, url)

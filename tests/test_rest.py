@@ -1,0 +1,245 @@
+"""The REST endpoints: JSON in, JSON out, stable codes, and no state."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from django.test import Client
+from drf_standardized_errors.handler import exception_handler as witness
+
+from cognito_reset.testing import Timeout
+from tests.interfaces import REST
+from tests.people import NEW_PASSWORD, PASSWORD
+from tests.test_pages import PAGES, with_settings
+
+URLS = ("/api/password-reset/", "/api/password-reset/confirm/")
+
+
+def test_a_single_page_app_resets_a_password(people):
+    """The whole way over JSON: 202 and 200, and the new password works."""
+    interface = REST()
+    response = interface.request("alice")
+    assert (response.status_code, response.json()) == (202, {"resend_after": 60})
+    response = interface.confirm("alice", people.emulator.outbox[0].code, NEW_PASSWORD)
+    assert (response.status_code, response.json()) == (200, {})
+    assert people.can_sign_in("alice", NEW_PASSWORD)
+    assert not people.can_sign_in("alice", PASSWORD)
+
+
+@pytest.mark.parametrize("url", URLS)
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data",
+        "",
+        "text/json",
+        "*/*",
+        "application/*",
+    ],
+)
+def test_d2_only_json_is_taken(people, url, content_type):
+    """D2: what another site's page can send without a preflight does nothing."""
+    body = json.dumps({"username": "alice"})
+    response = Client().generic("POST", url, body, content_type=content_type)
+    assert response.status_code == 415
+    assert response.json()["errors"][0]["code"] == "unsupported_media_type"
+    assert people.emulator.calls == []
+
+
+@pytest.mark.parametrize("url", URLS)
+@pytest.mark.parametrize("method", ["get", "head", "options", "put", "patch", "delete", "trace"])
+def test_d4_only_post_changes_anything(people, url, method):
+    """D4: OPTIONS describes, all else is 405, and nothing is sent."""
+    response = getattr(Client(), method)(url)
+    assert people.emulator.calls == []
+    assert response.status_code == (200 if method == "options" else 405)
+
+
+def test_b10_a_throttled_call_says_when_to_come_back(people, settings):
+    """B10: 429 with whole seconds, and no call."""
+    with_settings(settings, LIMITS={})
+    assert REST().request("alice").status_code == 202
+    response = REST().request("alice")
+    assert response.status_code == 429
+    assert 55 <= int(response.headers["Retry-After"]) <= 60
+    assert response.json() == {
+        "type": "client_error",
+        "errors": [
+            {
+                "code": "throttled",
+                "detail": "Too many attempts. Wait, then try again.",
+                "attr": None,
+            }
+        ],
+    }
+    assert len(people.emulator.calls) == 1
+
+
+def every_answer(people):
+    interface = REST()
+    yield interface.request("alice")
+    yield interface.request("")
+    yield interface.confirm("alice")
+    yield interface.client.get(URLS[0])
+    yield interface.client.options(URLS[0])
+    yield interface.client.post(URLS[0], "x", content_type="text/plain")
+    yield interface.client.post(URLS[0], "x", content_type="application/json")
+    yield interface.request("x" * 9000)
+    people.emulator.fail_next("ForgotPassword", Timeout())
+    yield interface.request("alice")
+    people.emulator.fail_next("ConfirmForgotPassword", Timeout())
+    yield interface.confirm("alice")
+
+
+def test_d6_d7_d8_d17_every_answer_has_its_headers(people, settings):
+    """D6, D7, D8, D17: never cached, never framed, no cookie, no session: on every status."""
+    settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if "XFrame" not in name]
+    statuses = set()
+    for response in every_answer(people):
+        statuses.add(response.status_code)
+        assert response.headers["Cache-Control"] == (
+            "max-age=0, no-cache, no-store, must-revalidate, private"
+        )
+        assert response.headers["X-Frame-Options"] == "DENY"
+        assert response.headers["Referrer-Policy"] == "same-origin"
+        assert response.headers["Content-Type"] == "application/json"
+        assert "Access-Control-Allow-Origin" not in response.headers
+        assert response.cookies == {}
+    assert statuses == {200, 202, 400, 405, 413, 415, 502, 503}
+
+
+@pytest.mark.parametrize("method", ["options", "get", "post"])
+@pytest.mark.parametrize("path", [*URLS, *PAGES, "/password-reset/done/"])
+def test_d18_the_app_lets_no_other_origin_read(people, path, method):
+    """D18: which origins may is the site's own decision, so that no answer has a header of CORS."""
+    headers = {"Origin": "https://app.example.com", "Access-Control-Request-Method": "POST"}
+    response = getattr(Client(headers=headers), method)(path)
+    assert not [name for name in response.headers if name.startswith("Access-Control-")]
+
+
+BODIES = [
+    ("", 400),
+    ("[", 400),
+    ("[]", 400),
+    ('"alice"', 400),
+    ("null", 400),
+    ("{}", 400),
+    ('{"username": ["alice", "bob"]}', 400),
+    ('{"username": {"a": "b"}}', 400),
+    ('{"username": 12345}', 400),
+    ('{"username": true}', 400),
+    ('{"username": null}', 400),
+    ('{"username": NaN}', 400),
+    ('{"username": "alice", "client_metadata": {"a": 1}}', 400),
+    ('{"username": "alice", "client_metadata": []}', 400),
+    ('{"username": "alice", "username": "bob"}', 400),
+    ('{"username": "\\ud800"}', 400),
+    ('{"username": "' + "a" * 9000 + '"}', 413),
+    ("1" * 5000, 400),
+    (b"\xff\xfe\x00", 400),
+    *(("[" * depth, 400) for depth in (50, 1000, 4000)),
+    *(("[" * depth + "]" * depth, 400) for depth in (50, 1000, 4000)),
+    *((f'{{"username": {"[" * depth}{"]" * depth}}}', 400) for depth in (50, 1000, 4000)),
+    *(("[" * depth, 413) for depth in (20_000, 200_000, 3_000_000)),
+]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"), BODIES, ids=[f"{n} {str(body)[:30]}" for n, (body, _) in enumerate(BODIES)]
+)
+def test_g1_g3_g4_no_body_is_a_server_error(people, body, status):
+    """G1, G3, G4: wrong types, depth, size, duplicate names: 400 or 413, and no call."""
+    response = Client().post(URLS[0], body, content_type="application/json")
+    assert response.status_code == status
+    assert response.json()["type"] in ("validation_error", "client_error")
+    assert people.emulator.calls == []
+
+
+def test_g10_what_a_caller_adds_does_not_reach_cognito(people):
+    """G10: unknown names are ignored, and the site's own members can't be set from outside."""
+    REST().request(
+        "alice",
+        ClientId="evil",
+        client_id="evil",
+        user_pool_id="evil",
+        client_metadata={"campaign": "evil"},
+        analytics_metadata={"analytics_endpoint_id": "evil"},
+        user_context_data={"encoded_data": "evil", "ip_address": "203.0.113.9"},
+    )
+    ((_operation, body),) = people.emulator.calls
+    assert set(body) == {"ClientId", "SecretHash", "Username"}
+    assert "evil" not in str(body)
+
+
+def as_drf_standardized_errors(settings, send):
+    """Give what the library itself answers to the same request."""
+    settings.REST_FRAMEWORK = {"EXCEPTION_HANDLER": f"{witness.__module__}.{witness.__name__}"}
+    return send()
+
+
+@pytest.mark.parametrize(
+    ("path", "data"),
+    [
+        ("", {}),
+        ("", {"username": 5}),
+        ("", {"username": "alice", "client_metadata": {"a": 1}}),
+        ("", []),
+        ("confirm/", {"username": "alice", "confirmation_code": "1", "password": NEW_PASSWORD}),
+    ],
+)
+def test_errors_have_the_shape_of_drf_standardized_errors(people, settings, path, data):
+    """The library is the witness: the same request under its handler gives the same body."""
+    ours = REST().send(path, data)
+    theirs = as_drf_standardized_errors(settings, lambda: REST().send(path, data))
+    assert ours.json() == theirs.json()
+    assert ours.status_code == theirs.status_code == 400
+
+
+def test_an_unavailable_service_has_their_shape_too(people, settings):
+    """A 503 is a server_error with the code ``unavailable``, for both handlers."""
+
+    def send():
+        people.emulator.fail_next("ForgotPassword", Timeout())
+        interface = REST()
+        interface.client.raise_request_exception = False  # the library signals every 5xx as one
+        return interface.request()
+
+    ours = send()
+    theirs = as_drf_standardized_errors(settings, send)
+    assert ours.json() == theirs.json()
+    assert ours.json()["type"] == "server_error"
+    assert ours.headers["Retry-After"] == "60"
+
+
+def shouting_handler(exc, context):
+    from rest_framework.response import Response
+
+    return Response({"codes": exc.get_codes()}, status=418)
+
+
+def test_a_sites_own_exception_handler_is_respected(people, settings):
+    """Every error is a DRF exception, so the site's handler gets what it knows, codes and all."""
+    settings.REST_FRAMEWORK = {"EXCEPTION_HANDLER": "tests.test_rest.shouting_handler"}
+    response = REST().confirm()
+    assert response.status_code == 418
+    assert response.json() == {"codes": {"confirmation_code": ["code_invalid"]}}
+
+
+def test_a_fault_of_the_sites_own_is_not_dressed_up(people, monkeypatch):
+    """What isn't an API exception goes on to Django, as on any other view."""
+    monkeypatch.setattr("cognito_reset.rest.views.RequestCode.run", lambda self, data: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        REST().request()
+
+
+@pytest.mark.parametrize("accept", ["text/html", "application/xml", "image/*;q=0", ""])
+def test_errors_are_json_whatever_is_accepted(people, accept):
+    """An answer that can't be read helps nobody: neither 406, nor 404 for ?format=xml."""
+    client = Client(headers={"Accept": accept})
+    url = "/api/password-reset/?format=xml"
+    response = client.post(url, {"username": ""}, content_type="application/json")
+    assert response.status_code == 400
+    assert response.json()["errors"][0]["code"] == "required"

@@ -1,0 +1,1018 @@
+"""Staff send resets from the site's own UserAdmin."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
+from django.contrib.messages import constants as levels
+from django.contrib.messages import get_messages
+from django.db import connection
+from django.http import HttpRequest
+from django.test import Client
+
+from cognito_reset.cognito import service
+from cognito_reset.cognito.errors import Throttled
+from cognito_reset.models import LedgerSlot, ResetEvent
+from cognito_reset.resets.ratelimits import check_in
+from cognito_reset.signals import password_reset_triggered
+from cognito_reset.staff import admin as room
+from cognito_reset.testing import ConnectRefused, Timeout
+from tests.people import NEW_PASSWORD, PASSWORD, People
+
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.admin_site")]
+
+LIST = "/admin/auth/user/"
+CONFIRMATION = f"{LIST}cognito-reset/"
+SELECTED = "_selected_action"
+RESET = "AdminResetUserPassword"
+
+REFUSED = [
+    pytest.param("nobody", "user_not_found", "There is no such user", id="missing"),
+    pytest.param("carol", "not_activated", "has not used the invitation", id="invited"),
+    pytest.param("dave", "not_confirmed", "not confirmed the account", id="unconfirmed"),
+    pytest.param("erin", "user_disabled", "is disabled in Cognito", id="disabled"),
+    pytest.param("frank", "federated_user", "signs in through another", id="federated"),
+    pytest.param("grace", "no_verified_contact", "no verified email", id="unverified"),
+    pytest.param("twin@example.com", "ambiguous_user", "More than one user", id="ambiguous"),
+]
+
+
+class Staff:
+    """One staff member's browser."""
+
+    def __init__(self, user: User) -> None:
+        self.user = user
+        self.client = Client()
+        self.client.force_login(user)
+
+    def look(self, *users: Any, **query: str) -> Any:
+        return self.client.get(CONFIRMATION, {SELECTED: _pks(users), **query})
+
+    def send(self, *users: Any, **more: Any) -> Any:
+        return self.client.post(CONFIRMATION, {SELECTED: _pks(users), **more})
+
+    def run_action(self, *users: Any, **more: Any) -> Any:
+        data = {"action": "send_cognito_reset", "index": 0, SELECTED: _pks(users), **more}
+        return self.client.post(LIST, data)
+
+
+def _pks(users: Any) -> list[Any]:
+    return [user.pk if isinstance(user, User) else user for user in users]
+
+
+def told(response: Any) -> list[tuple[int, str]]:
+    """What the next page says on top."""
+    return [(message.level, str(message)) for message in get_messages(response.wsgi_request)]
+
+
+def offered(response: Any) -> list[int]:
+    """The people whom the page's button would send a reset to."""
+    page = response.content.decode()
+    return [int(pk) for pk in re.findall(rf'name="{SELECTED}" value="(\d+)"', page)]
+
+
+def resets(people: People) -> list[str]:
+    calls = people.emulator.calls
+    return [body["Username"] for operation, body in calls if operation == RESET]
+
+
+def make_user(name: str, **more: Any) -> User:
+    return User.objects.create_user(name, f"{name.partition('@')[0]}@example.com", **more)
+
+
+def make_staff(name: str = "staff", *codenames: str, **more: Any) -> Staff:
+    user = make_user(name, is_staff=True, **more)
+    codenames = codenames or ("change_user", "trigger_reset")
+    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+    return Staff(user)
+
+
+@pytest.fixture
+def staff(people: People) -> Staff:
+    return make_staff()
+
+
+@pytest.fixture
+def superuser(people: People) -> Staff:
+    return make_staff("root", is_superuser=True)
+
+
+@pytest.fixture
+def alice(people: People) -> User:
+    return make_user("alice")
+
+
+@pytest.fixture
+def bob(people: People) -> User:
+    return make_user("bob")
+
+
+@pytest.fixture
+def with_tool(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The change page as before Django 6.1, whichever Django is here."""
+    monkeypatch.setattr(room, "ON_CHANGE_FORM", False)
+
+
+# Who may.
+
+
+@pytest.mark.parametrize("method", ["look", "send", "head"])
+@pytest.mark.parametrize("codename", ["change_user", "trigger_reset", "view_user"])
+def test_f1_both_permissions_are_needed(
+    people: People, alice: User, method: str, codename: str
+) -> None:
+    """F1, A12: one of the two isn't enough, and a user that is there and one that isn't look alike."""
+    staff = make_staff("half", codename)
+    if method == "head":
+        there, missing = (staff.client.head(CONFIRMATION, {SELECTED: pk}) for pk in (alice.pk, 99))
+    else:
+        there, missing = getattr(staff, method)(alice), getattr(staff, method)(99)
+    assert there.status_code == missing.status_code == 403
+    assert there.content == missing.content
+    assert people.emulator.calls == []
+
+
+def test_f1_a_visitor_is_sent_to_sign_in(people: People, alice: User) -> None:
+    """F1: the page is the admin's, with the admin's door."""
+    response = Client().post(CONFIRMATION, {SELECTED: alice.pk})
+    assert response.status_code == 302
+    assert response["Location"].startswith("/admin/login/")
+    assert people.emulator.calls == []
+
+
+@pytest.mark.parametrize("count", [0, 21])
+def test_f1_the_permission_is_asked_first(people: People, count: int) -> None:
+    """F1: before the number of people, and before any of them is looked for."""
+    response = make_staff("half", "change_user").look(*range(count))
+    assert response.status_code == 403
+
+
+@pytest.mark.parametrize("method", ["look", "send"])
+@pytest.mark.parametrize("name", ["untouchable", "unseen"])
+def test_f1_the_permission_is_asked_for_every_object(
+    people: People, staff: Staff, alice: User, method: str, name: str
+) -> None:
+    """F1: one user among them who may not be changed, or not be seen, and nobody is looked up."""
+    people.add(name, email=f"{name}@example.com", email_verified="true")
+    people.emulator.calls.clear()
+    response = getattr(staff, method)(alice, make_user(name))
+    assert response.status_code == 403
+    assert people.emulator.calls == []
+    assert not ResetEvent.objects.exists()
+
+
+@pytest.mark.parametrize("pk", ["99", "", "alice", "1 OR 1=1", "9" * 40, "\x00"])
+def test_a12_a_missing_user_looks_like_a_forbidden_one(
+    people: People, staff: Staff, pk: str
+) -> None:
+    """A12: whatever stands where a primary key should."""
+    forbidden = staff.look(make_user("untouchable"))
+    missing = staff.look(pk)
+    assert missing.status_code == forbidden.status_code == 403
+    assert missing.content == forbidden.content
+
+
+@pytest.mark.parametrize("method", ["look", "send"])
+def test_f5_an_attempt_without_permission_is_logged(
+    people: People, alice: User, caplog: pytest.LogCaptureFixture, method: str
+) -> None:
+    """F5: who tried it, and of nobody else a word; for a user that isn't there too."""
+    half, whole = make_staff("half", "change_user"), make_staff("whole")
+    getattr(half, method)(alice)
+    getattr(whole, method)(make_user("untouchable"))
+    getattr(whole, method)(alice, 99)
+    denials = [record for record in caplog.records if record.name == "cognito_reset.staff.audit"]
+    assert {record.levelname for record in denials} == {"WARNING"}
+    assert [record.getMessage() for record in denials] == [
+        f"cognito_reset.admin_denied actor={staff.user.pk} model=auth.User"
+        for staff in (half, whole, whole)
+    ]
+
+
+@pytest.mark.parametrize("path", ["", "change/"])
+def test_f1_the_way_in_is_hidden_without_the_permission(
+    people: People, alice: User, path: str
+) -> None:
+    """F1: neither in the list's dropdown nor on the change page."""
+    address = f"{LIST}{alice.pk}/{path}" if path else LIST
+    without = make_staff("without", "change_user").client.get(address).content.decode()
+    having = make_staff("having").client.get(address).content.decode()
+    assert "Send a password reset" not in without
+    assert "Send a password reset" in having
+
+
+def test_f1_a_forged_action_does_nothing(people: People, alice: User) -> None:
+    """F1: an action that isn't in the dropdown can't be posted either."""
+    response = make_staff("half", "change_user", "delete_user").run_action(alice)
+    assert response.status_code == 302
+    assert response["Location"] == LIST
+    assert people.emulator.calls == []
+
+
+@pytest.mark.parametrize(
+    ("actor", "target", "setting", "sent"),
+    [
+        ("staff", {}, False, True),
+        ("staff", {"is_staff": True}, False, False),
+        ("staff", {"is_superuser": True}, False, False),
+        ("staff", {"is_staff": True, "is_superuser": True}, False, False),
+        ("staff", {"is_staff": True}, True, True),
+        ("staff", {"is_superuser": True}, True, True),
+        ("superuser", {}, False, True),
+        ("superuser", {"is_staff": True}, False, True),
+        ("superuser", {"is_staff": True, "is_superuser": True}, False, True),
+    ],
+)
+def test_f2_who_may_reset_whom(
+    people: People,
+    settings: Any,
+    request: pytest.FixtureRequest,
+    actor: str,
+    target: dict[str, bool],
+    setting: bool,
+    sent: bool,
+) -> None:
+    """F2: a staff member or a superuser only by a superuser, unless the site says otherwise."""
+    settings.COGNITO_RESET = {**settings.COGNITO_RESET, "STAFF_MAY_RESET_STAFF": setting}
+    browser = request.getfixturevalue(actor)
+    alice = make_user("alice", **target)
+    shown = browser.look(alice)
+    browser.send(alice)
+    assert offered(shown) == ([alice.pk] if sent else [])
+    assert ("Only a superuser can send" in shown.content.decode()) is not sent
+    assert resets(people) == (["alice"] if sent else [])
+    event = ResetEvent.objects.get()
+    assert (event.outcome, event.error_code) == (
+        ("triggered", "") if sent else ("refused", "staff_target")
+    )
+
+
+def test_f2_a_refused_staff_member_is_not_looked_up(people: People, staff: Staff) -> None:
+    """F2: what Cognito knows of them isn't shown either."""
+    page = staff.look(make_user("alice", is_staff=True)).content.decode()
+    assert people.emulator.calls == []
+    assert "CONFIRMED" not in page
+
+
+# What the page says.
+
+
+def test_f3_looking_sends_nothing(people: People, staff: Staff, alice: User) -> None:
+    """F3: a GET, a crawler's prefetch for one, only looks up and writes nothing."""
+    response = staff.look(alice)
+    assert response.status_code == 200
+    assert {operation for operation, _body in people.emulator.calls} == {"ListUsers"}
+    assert people.emulator.outbox[0].username != "alice"
+    assert not ResetEvent.objects.exists()
+    assert not LogEntry.objects.exists()
+    assert told(response) == []
+
+
+def test_f3_sending_wants_the_pages_token(people: People, staff: Staff, alice: User) -> None:
+    """F3: no other site can make a staff member's browser send a reset."""
+    staff.client.handler.enforce_csrf_checks = True
+    assert staff.send(alice).status_code == 403
+    assert resets(people) == []
+    page = staff.look(alice).content.decode()
+    form = r'<form method="post"><input type="hidden" name="csrfmiddlewaretoken" value="([^"]+)">'
+    token = re.search(form, page)
+    assert token is not None
+    assert staff.send(alice, csrfmiddlewaretoken=token[1]).status_code == 302
+    assert resets(people) == ["alice"]
+
+
+def test_f9_the_page_says_what_it_does_to_the_person(staff: Staff, alice: User) -> None:
+    """F9: in plain words, before anything is sent."""
+    page = staff.look(alice).content.decode()
+    assert "The current password stops working at once." in page
+    assert "cannot sign in until they have entered the code" in page
+    assert "RESET_REQUIRED" in page
+    assert "sending a reset ends no session" in page
+    assert "has to allow people to recover their accounts" in page
+
+
+def test_the_page_says_how_cognito_knows_the_person(
+    people: People, settings: Any, staff: Staff, alice: User
+) -> None:
+    """By which identifier, as whom, in which state, with which contact, and when it was asked."""
+    settings.COGNITO_RESET = {**settings.COGNITO_RESET, "COGNITO_USERNAME": "email"}
+    settings.TIME_ZONE = "UTC"
+    response = staff.look(alice)
+    page = response.content.decode()
+    found = response.context["accepted"][0].found
+    assert "In Cognito: <bdi>alice@example.com</bdi> → <bdi>alice</bdi>" in page
+    assert "· CONFIRMED · email address verified · looked up at" in " ".join(page.split())
+    assert f"looked up at {found.looked_up_at:%H:%M:%S} UTC" in page
+
+
+@pytest.mark.parametrize("name", ["alice", "bob", "heidi"])
+def test_who_can_be_reset(people: People, staff: Staff, name: str) -> None:
+    """A verified address, a verified phone number, and someone who waits for a code already."""
+    user = make_user(name)
+    assert offered(staff.look(user)) == [user.pk]
+    assert told(staff.send(user)) == [
+        (levels.SUCCESS, f"A password reset was sent to 1 person: {name}.")
+    ]
+    assert resets(people) == [name]
+    assert people.emulator.outbox[0].username == name
+
+
+@pytest.mark.parametrize(("name", "code", "reason"), REFUSED)
+def test_who_cannot_be_reset_is_said_and_left_out(
+    people: People, staff: Staff, name: str, code: str, reason: str
+) -> None:
+    """The page gives the reason and no button, and a forged POST is refused for the same reason."""
+    for twin in ("twin1", "twin2"):
+        people.add(twin, email="twin@example.com", email_verified="false")
+    user = make_user(name)
+    page = staff.look(user)
+    assert reason in page.content.decode()
+    assert offered(page) == []
+    assert 'type="submit" value="Yes' not in page.content.decode()
+    ((level, text),) = told(staff.send(user))
+    assert level == levels.ERROR
+    assert text.startswith(f"No password reset was sent to 1 person: {name}. ")
+    assert reason in text
+    assert resets(people) == []
+    event = ResetEvent.objects.get()
+    assert (event.outcome, event.error_code) == ("refused", code)
+
+
+def test_without_a_username_there_is_no_one_to_ask_for(
+    people: People, settings: Any, staff: Staff, alice: User
+) -> None:
+    """A user whose Cognito username is empty isn't looked up as anybody else."""
+    settings.COGNITO_RESET = {**settings.COGNITO_RESET, "COGNITO_USERNAME": "first_name"}
+    page = staff.look(alice).content.decode()
+    assert "There is no such user in the user pool." in page
+    assert people.emulator.calls == []
+
+
+def test_what_a_user_is_called_is_text(people: People, staff: Staff) -> None:
+    """A name is shown, not run."""
+    page = staff.look(make_user("<b>alice</b>")).content.decode()
+    assert "<b>alice" not in page
+    assert "&lt;b&gt;alice" in page
+
+
+def test_f4_nobody_chooses_a_password(people: People, staff: Staff, alice: User) -> None:
+    """F4: the page has no field for one, and only two operations are ever called."""
+    page = staff.look(alice).content.decode()
+    staff.send(alice)
+    fields = re.findall(r'<input type="(\w+)" name="(\w+)"', page)
+    assert set(fields) == {("hidden", "csrfmiddlewaretoken"), ("hidden", SELECTED)}
+    assert {operation for operation, _body in people.emulator.calls} == {"ListUsers", RESET}
+
+
+# What sending does.
+
+
+def test_staff_reset_a_user(people: People, staff: Staff, alice: User) -> None:
+    """The whole way: the old password dies, the code arrives, and with it a new one is set."""
+    response = staff.send(alice)
+    assert response.status_code == 302
+    assert response["Location"] == f"{LIST}{alice.pk}/change/"
+    assert not people.can_sign_in("alice", PASSWORD)
+    code = people.emulator.outbox[0].code
+    service.get_service().confirm(username="alice", confirmation_code=code, password=NEW_PASSWORD)
+    assert people.can_sign_in("alice", NEW_PASSWORD)
+
+
+def test_a_few_at_once_each_with_their_outcome(people: People, staff: Staff) -> None:
+    """Counts and reasons by outcome, in one list, and back to it."""
+    names = ["alice", "erin", "bob", "nobody", "ghost"]
+    response = staff.send(*(make_user(name) for name in names))
+    assert response["Location"] == LIST
+    assert resets(people) == ["alice", "bob"]
+    assert told(response) == [
+        (levels.SUCCESS, "A password reset was sent to 2 people: alice and bob."),
+        (
+            levels.ERROR,
+            "No password reset was sent to 1 person: erin. "
+            "This user is disabled in Cognito. Enable the user first.",
+        ),
+        (
+            levels.ERROR,
+            "No password reset was sent to 2 people: nobody and ghost. "
+            "There is no such user in the user pool.",
+        ),
+    ]
+
+
+def test_sending_trusts_nothing_but_the_primary_keys(
+    people: People, staff: Staff, alice: User
+) -> None:
+    """Each person is looked up, once, by what the site knows, whatever else the form says."""
+    staff.send(alice, alice, f"0{alice.pk}", username="bob", pool="brand", found="bob")
+    assert resets(people) == ["alice"]
+
+
+def test_two_users_who_are_one_person_are_sent_one_reset(
+    people: People, settings: Any, staff: Staff, alice: User
+) -> None:
+    """Said on the page and after it; and who can't be reset at all is no person yet."""
+    settings.COGNITO_RESET = {**settings.COGNITO_RESET, "COGNITO_USERNAME": "email"}
+    again = make_user("alice-at-work")
+    User.objects.filter(pk=again.pk).update(email="alice@example.com")
+    page = staff.look(alice, again)
+    assert offered(page) == [alice.pk]
+    assert "the same person as another one of those selected" in page.content.decode()
+    sent, refused = told(staff.send(alice, again))
+    assert resets(people) == ["alice"]
+    assert sent == (levels.SUCCESS, "A password reset was sent to 1 person: alice.")
+    assert refused[0] == levels.ERROR
+    assert "alice-at-work. In Cognito this is the same person" in refused[1]
+    assert ResetEvent.objects.latest("pk").error_code == "same_person"
+
+
+def test_each_person_is_looked_up_again_before_the_call(
+    people: People, staff: Staff, alice: User
+) -> None:
+    """What changed between the page and the button counts."""
+    assert offered(staff.look(alice)) == [alice.pk]
+    people.call("AdminDisableUser", Username="alice")
+    ((level, text),) = told(staff.send(alice))
+    assert level == levels.ERROR
+    assert "is disabled in Cognito" in text
+    assert resets(people) == []
+
+
+def test_g6_the_username_on_record_is_reset(
+    people: People, settings: Any, staff: Staff, alice: User
+) -> None:
+    """G6: found by address, reset by the username that Cognito keeps."""
+    settings.COGNITO_RESET = {**settings.COGNITO_RESET, "COGNITO_USERNAME": "email"}
+    staff.send(alice)
+    assert resets(people) == ["alice"]
+
+
+def test_client_metadata_goes_along(
+    people: People, settings: Any, staff: Staff, alice: User
+) -> None:
+    """The site's Lambda functions learn what the site says of this request."""
+
+    def metadata(request: HttpRequest) -> dict[str, str]:
+        return {"by": request.user.get_username()}
+
+    settings.COGNITO_RESET = {**settings.COGNITO_RESET, "CLIENT_METADATA": metadata}
+    staff.send(alice)
+    _operation, body = people.emulator.calls[-1]
+    assert body["ClientMetadata"] == {"by": "staff"}
+
+
+def test_a_user_admin_may_have_a_pool_and_usernames_of_its_own(
+    people: People, superuser: Staff, alice: User
+) -> None:
+    """What the mixin lets a site override is what is asked for, and shown."""
+    address = "/brand-admin/auth/user/cognito-reset/"
+    page = superuser.client.get(address, {SELECTED: alice.pk}).content.decode()
+    _operation, body = people.emulator.calls[-1]
+    assert body["UserPoolId"] == "eu-west-1_Example02"
+    assert body["Filter"] == 'username = "brand-alice"'
+    assert "· user pool brand" in page
+    assert '<a href="/brand-admin/auth/user/">Users</a>' in page
+    assert f'href="/brand-admin/auth/user/{alice.pk}/change/"' in page
+
+
+def test_a_sites_own_actions_stay(superuser: Staff, alice: User) -> None:
+    """The action comes beside them, and a UserAdmin without actions stays without."""
+    brand = superuser.client.get("/brand-admin/auth/user/").content.decode()
+    silent = superuser.client.get("/silent-admin/auth/user/").content.decode()
+    assert re.findall(r'<option value="(\w+)">', brand) == [
+        "delete_selected",
+        "greet",
+        "send_cognito_reset",
+    ]
+    assert "send_cognito_reset" not in silent
+
+
+# Limits.
+
+
+@pytest.fixture
+def with_limits(settings: Any) -> None:
+    settings.COGNITO_RESET = {**settings.COGNITO_RESET, "LIMITS": {}}
+
+
+@pytest.fixture
+def store_is_down(with_limits: None, settings: Any) -> None:
+    settings.COGNITO_RESET = {**settings.COGNITO_RESET, "LIMITS_CACHE": "missing"}
+
+
+def use_up(identifier: str) -> None:
+    """Take a person's every try, at both steps."""
+    limits = {"request": 1, "confirm": 5}
+    for step, limit in limits.items():
+        for _ in range(limit):
+            check_in(step, pool="default", identifier=identifier, network=None)
+        with pytest.raises(Throttled):
+            check_in(step, pool="default", identifier=identifier, network=None)
+
+
+def test_b5_a_double_click_sends_once(
+    people: People, with_limits: None, staff: Staff, alice: User, bob: User
+) -> None:
+    """B5: staff's resets are counted by person too, whoever sends them; the next person isn't held."""
+    staff.send(alice)
+    ((level, text),) = told(make_staff("other").send(alice))
+    assert level == levels.ERROR
+    assert text == (
+        "No password reset was sent to 1 person: alice. "
+        "A reset was sent to this person, or tried, a short time ago. Wait for 1 minute."
+    )
+    assert resets(people) == ["alice"]
+    event = ResetEvent.objects.latest("pk")
+    assert (event.outcome, event.error_code) == ("throttled", "throttled")
+    staff.send(bob)
+    LedgerSlot.objects.update(expires=0)  # as time does
+    staff.send(alice)
+    assert resets(people) == ["alice", "bob", "alice"]
+
+
+def test_b5_looking_counts_as_no_reset(people: People, with_limits: None, staff: Staff) -> None:
+    """B5: nor does a refusal before the call."""
+    erin = make_user("erin")
+    staff.look(erin)
+    staff.send(erin)
+    people.call("AdminEnableUser", Username="erin")
+    staff.send(erin)
+    assert resets(people) == ["erin"]
+
+
+def test_b5_what_people_ask_for_holds_no_staff_back(
+    people: People, with_limits: None, staff: Staff, alice: User
+) -> None:
+    """B5: whoever has used up a person's tries can't keep staff from helping."""
+    use_up("alice")
+    staff.send(alice)
+    assert resets(people) == ["alice"]
+
+
+def test_b11_a_reset_by_staff_lets_the_person_try_again(
+    people: People, settings: Any, with_limits: None, staff: Staff, alice: User
+) -> None:
+    """B11: at both steps, by username, by what the site calls them in Cognito and by address."""
+    people.add("cognito-alice", email="a@example.com", email_verified="true")
+    settings.COGNITO_RESET = {**settings.COGNITO_RESET, "COGNITO_USERNAME": "first_name"}
+    User.objects.filter(pk=alice.pk).update(first_name="a@example.com", email="A@example.net")
+    names = ("cognito-alice", "a@example.com", "a@example.net")
+    for name in (*names, "bob"):
+        use_up(name)
+    assert told(staff.send(alice)) == [
+        (levels.SUCCESS, "A password reset was sent to 1 person: alice.")
+    ]
+    for name in names:
+        for step in ("request", "confirm"):
+            check_in(step, pool="default", identifier=name, network=None)
+    with pytest.raises(Throttled):
+        check_in("confirm", pool="default", identifier="bob", network=None)
+
+
+@pytest.mark.parametrize("fault", ["LimitExceededException", "InternalErrorException", None])
+def test_b11_only_a_reset_that_was_sent_clears_limits(
+    people: People, with_limits: None, staff: Staff, alice: User, fault: str | None
+) -> None:
+    """B11: not one that was refused, nor one of unknown outcome, nor the page that asks."""
+    use_up("alice")
+    if fault is None:
+        staff.look(alice)
+    else:
+        people.emulator.fail_next(RESET, fault)
+        staff.send(alice)
+    with pytest.raises(Throttled):
+        check_in("confirm", pool="default", identifier="alice", network=None)
+
+
+def test_b14_limits_that_cannot_be_reached_hold_no_reset_back(
+    people: People, store_is_down: None, staff: Staff, alice: User, bob: User
+) -> None:
+    """B14: the resets are sent, and that their limits stand is said."""
+    texts = told(staff.send(alice, bob))
+    assert resets(people) == ["alice", "bob"]
+    assert texts == [
+        (levels.SUCCESS, "A password reset was sent to 2 people: alice and bob."),
+        (
+            levels.WARNING,
+            "This site's limits could not be cleared for alice and bob, who may have to wait "
+            "before they can enter the code.",
+        ),
+    ]
+
+
+def test_limits_that_cannot_be_used_are_said(
+    people: People, settings: Any, staff: Staff, alice: User
+) -> None:
+    """As any setting that can't: nothing is sent."""
+    limits = {"request": {"identifier": "often"}}
+    settings.COGNITO_RESET = {**settings.COGNITO_RESET, "LIMITS": limits}
+    assert "(CognitoResetMisconfigured)" in told(staff.send(alice))[0][1]
+    assert resets(people) == []
+
+
+# How many.
+
+
+def test_the_action_only_leads_to_the_page(people: People, staff: Staff, alice: User) -> None:
+    """F3: nothing is looked up or sent from the list, and its filters are kept to the end."""
+    data = {"action": "send_cognito_reset", "index": 0, SELECTED: [alice.pk]}
+    response = staff.client.post(f"{LIST}?is_active__exact=1", data)
+    assert response.status_code == 302
+    assert people.emulator.calls == []
+    address = response["Location"]
+    assert address.startswith(f"{CONFIRMATION}?{SELECTED}={alice.pk}&")
+    assert f'href="{LIST}{alice.pk}/change/?_changelist_filters=' in (
+        staff.client.get(address).content.decode()
+    )
+    bob = make_user("bob")
+    response = staff.client.post(address, {SELECTED: [alice.pk, bob.pk]})
+    assert response["Location"] == f"{LIST}?is_active__exact=1"
+
+
+def test_the_action_takes_several_to_the_page(people: People, staff: Staff) -> None:
+    """Twenty are not too many."""
+    users = [make_user(f"user{number}") for number in range(20)]
+    response = staff.run_action(*users)
+    page = staff.client.get(response["Location"])
+    assert len(page.context["refused"]) == 20
+
+
+@pytest.mark.parametrize("way", ["run_action", "look", "send"])
+def test_more_than_twenty_are_refused_as_a_whole(people: People, staff: Staff, way: str) -> None:
+    """The number is said, and nobody is dropped or sent anything in silence."""
+    users = [make_user(f"user{number}") for number in range(21)]
+    response = getattr(staff, way)(*users)
+    assert response.status_code == 302
+    assert response["Location"] == LIST
+    assert told(response) == [
+        (
+            levels.ERROR,
+            "A password reset can be sent to 1 to 20 people at once, and 21 were selected. "
+            "Nothing was sent.",
+        )
+    ]
+    assert people.emulator.calls == []
+
+
+def test_all_across_the_pages_counts_all(people: People, staff: Staff, settings: Any) -> None:
+    """Twenty on this page and more on the next, all selected, are too many."""
+    users = [make_user(f"user{number:02}") for number in range(30)]
+    response = staff.run_action(*users[:5], select_across=1)
+    assert "31 were selected" in told(response)[0][1]
+
+
+def test_nobody_selected_is_said(people: People, staff: Staff) -> None:
+    """A page for no one is no page."""
+    assert "0 were selected" in told(staff.look())[0][1]
+
+
+# When it goes wrong.
+
+
+def test_an_unknown_outcome_is_a_warning(people: People, staff: Staff, alice: User) -> None:
+    """A call without an answer may have been done: ask before another is sent."""
+    people.emulator.fail_next(RESET, Timeout(processed=True))
+    ((level, text),) = told(staff.send(alice))
+    assert level == levels.WARNING
+    assert text.startswith("A password reset may have been sent to 1 person: alice.")
+    assert "Ask whether a code has arrived before you send another reset." in text
+    assert len(resets(people)) == 1
+    event = ResetEvent.objects.get()
+    assert (event.outcome, event.error_code) == ("unknown", "outcome_unknown")
+    assert "unknown" in LogEntry.objects.get().change_message
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome", "level", "words"),
+    [
+        (Timeout(), "unknown", levels.WARNING, "Ask whether a code has arrived"),
+        ("InternalErrorException", "unknown", levels.WARNING, "(InternalErrorException)"),
+        ("CodeDeliveryFailureException", "failed", levels.ERROR, "may have stopped working"),
+        ("UnexpectedLambdaException", "failed", levels.ERROR, "may have stopped working"),
+        ("TooManyRequestsException", "failed", levels.ERROR, "limiting the rate"),
+        ("AccessDeniedException", "failed", levels.ERROR, "permissions"),
+    ],
+)
+def test_what_may_meet_everybody_ends_the_run(
+    people: People,
+    staff: Staff,
+    alice: User,
+    bob: User,
+    fault: Any,
+    outcome: str,
+    level: int,
+    words: str,
+) -> None:
+    """One person's password may be gone with no code sent: not the next one's too."""
+    people.emulator.fail_next(RESET, fault)
+    first, second = told(staff.send(alice, bob))
+    assert first[0] == level
+    assert words in first[1]
+    assert second == (
+        levels.ERROR,
+        "No password reset was sent to 1 person: bob. "
+        "Cognito failed or was slow before it was their turn. Select them again.",
+    )
+    assert len(resets(people)) == 1
+    event = ResetEvent.objects.get()
+    assert (event.outcome, event.aws_request_id != "") == (outcome, isinstance(fault, str))
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [("LimitExceededException", "attempt_limit"), ("NotAuthorizedException", "account_refused")],
+)
+def test_what_is_about_one_person_does_not_end_the_run(
+    people: People, staff: Staff, alice: User, bob: User, fault: str, code: str
+) -> None:
+    """Cognito refused the first, and the second has their turn."""
+    people.emulator.fail_next(RESET, fault)
+    staff.send(alice, bob)
+    assert resets(people) == ["alice", "bob"]
+    events = ResetEvent.objects.order_by("pk")
+    assert [event.error_code for event in events] == [code, ""]
+
+
+def test_nobodys_turn_begins_late(
+    people: People, monkeypatch: pytest.MonkeyPatch, staff: Staff, alice: User, bob: User
+) -> None:
+    """Slow look-ups end in words, not in the web server's timeout: on the page and at the button."""
+    monkeypatch.setattr(room, "MAX_SECONDS", -1.0)
+    page = staff.look(alice, bob)
+    assert offered(page) == [alice.pk]
+    assert "Cognito failed or was slow before it was their turn." in page.content.decode()
+    people.emulator.calls.clear()
+    texts = [text for _level, text in told(staff.send(alice, bob))]
+    assert resets(people) == ["alice"]
+    assert "sent to 1 person: alice." in texts[0]
+    assert texts[1].startswith("No password reset was sent to 1 person: bob.")
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("AccessDeniedException", "credentials, their permissions"),
+        ("ResourceNotFoundException", "the COGNITO_RESET setting"),
+        ("InternalErrorException", "Try again in a few minutes"),
+        ("TooManyRequestsException", "limiting the rate"),
+    ],
+)
+def test_aws_errors_are_words_with_their_name(
+    people: People, staff: Staff, alice: User, bob: User, fault: str, words: str
+) -> None:
+    """What AWS calls it and what to do; never a trace, and no next call into the same wall."""
+    people.emulator.fail_next("ListUsers", fault)
+    response = staff.look(alice, bob)
+    page = response.content.decode()
+    assert response.status_code == 200
+    assert f"({fault})" in page
+    assert words in page
+    assert offered(response) == []
+    assert len(people.emulator.calls) == 1
+
+
+def test_no_connection_is_said(people: People, staff: Staff, alice: User) -> None:
+    """The name is botocore's where there is no answer of AWS."""
+    people.emulator.fail_next("ListUsers", ConnectRefused(), times=2)
+    page = staff.look(alice).content.decode()
+    assert "Cognito could not be reached. Try again in a few minutes. (EndpointConnec" in page
+
+
+def test_no_credentials_is_said(
+    people: People, monkeypatch: pytest.MonkeyPatch, staff: Staff, alice: User
+) -> None:
+    """A site that has only the public features so far learns what these need."""
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setattr(service, "_services", {})
+    page = staff.look(alice).content.decode()
+    assert "Have its AWS credentials" in page
+    assert "(NoCredentialsError)" in page
+
+
+def test_a_setting_that_cannot_be_used_is_said(
+    settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The detail is in the log."""
+    settings.COGNITO_RESET = {"POOLS": {}}
+    response = make_staff().look(make_user("alice"))
+    assert response.status_code == 200
+    assert "(CognitoResetMisconfigured)" in response.content.decode()
+    assert 'has no pool "default"' in caplog.text
+
+
+# What is written down.
+
+
+def test_f5_what_is_written_down(people: People, staff: Staff, alice: User) -> None:
+    """F5: who, whom, outcome and AWS's request id; no address, code or destination."""
+    erin = make_user("erin")
+    staff.send(alice, erin)
+    sent, refused = ResetEvent.objects.order_by("pk")
+    assert (sent.interface, sent.pool, sent.outcome) == ("admin", "default", "triggered")
+    assert (sent.actor, sent.target) == (staff.user, alice)
+    assert (refused.outcome, refused.error_code) == ("refused", "user_disabled")
+    assert (refused.actor, refused.target) == (staff.user, erin)
+    second, first = LogEntry.objects.all()
+    assert (first.user, first.object_id, first.is_change()) == (staff.user, str(alice.pk), True)
+    assert json.loads(first.change_message) == [
+        {
+            "added": {
+                "name": "password reset",
+                "object": "triggered",
+                "aws_request_id": sent.aws_request_id,
+            }
+        }
+    ]
+    assert first.get_change_message() == "Added password reset “triggered”."
+    assert second.get_change_message() == "Added password reset “refused user_disabled”."
+    message = people.emulator.outbox[0]
+    stored = f"{list(ResetEvent.objects.values())} {first.change_message} {second.change_message}"
+    assert sent.aws_request_id
+    for secret in (message.code, message.destination, "@", PASSWORD, "alice", "erin"):
+        assert secret not in stored
+
+
+def test_h2_nothing_of_the_person_is_logged(
+    people: People, caplog: pytest.LogCaptureFixture, staff: Staff, alice: User
+) -> None:
+    """H2: neither a name nor a code nor an address, at any level."""
+    caplog.set_level(logging.DEBUG)
+    people.emulator.fail_next(RESET, "LimitExceededException")
+    bob = make_user("bob")
+    staff.send(alice, bob)
+    for secret in ("alice", "bob", "+1555", people.emulator.outbox[0].code):
+        assert secret not in caplog.text
+
+
+def test_the_signal_is_sent_for_each_attempt(people: People, staff: Staff, alice: User) -> None:
+    """With everything that a receiver needs, and a receiver that fails changes nothing."""
+    seen: list[dict[str, Any]] = []
+
+    def receive(**kwargs: Any) -> None:
+        seen.append(kwargs)
+        raise RuntimeError("a site's own mistake")
+
+    password_reset_triggered.connect(receive)
+    try:
+        response = staff.send(alice)
+    finally:
+        password_reset_triggered.disconnect(receive)
+    assert told(response)[0][0] == levels.SUCCESS
+    (arguments,) = seen
+    event = ResetEvent.objects.get()
+    assert arguments["request"].path == CONFIRMATION
+    assert (arguments["interface"], arguments["pool"], arguments["username"]) == (
+        "admin",
+        "default",
+        "alice",
+    )
+    assert (arguments["outcome"], arguments["error_code"]) == ("triggered", "")
+    assert arguments["aws_request_id"] == event.aws_request_id
+    assert (arguments["user"], arguments["actor"]) == (alice, staff.user)
+
+
+def test_a_log_that_cannot_be_written_does_not_hide_what_was_sent(
+    people: People, caplog: pytest.LogCaptureFixture, settings: Any, superuser: Staff, alice: User
+) -> None:
+    """The reset is done: the staff member has to read so, and the next one has their turn."""
+    pools = settings.COGNITO_RESET["POOLS"]
+    settings.COGNITO_RESET = {
+        **settings.COGNITO_RESET,
+        "POOLS": {**pools, "brand": pools["default"]},
+    }
+    for name in ("brand-alice", "brand-bob"):
+        people.add(name, email=f"{name}@example.com", email_verified="true")
+    response = superuser.client.post(
+        "/brand-admin/auth/user/cognito-reset/", {SELECTED: [alice.pk, make_user("bob").pk]}
+    )
+    assert told(response) == [
+        (levels.SUCCESS, "A password reset was sent to 2 people: alice and bob.")
+    ]
+    assert "cognito_reset.log_entry_failed error=DatabaseError" in caplog.text
+
+
+@pytest.mark.django_db(transaction=True)
+def test_cognito_is_called_outside_of_any_transaction(
+    monkeypatch: pytest.MonkeyPatch, people: People
+) -> None:
+    """With ATOMIC_REQUESTS a later failure would take back the record of what was sent."""
+    monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
+    atomic: list[bool] = []
+
+    def receive(**kwargs: Any) -> None:
+        atomic.append(connection.in_atomic_block)
+
+    password_reset_triggered.connect(receive)
+    try:
+        make_staff().send(make_user("alice"))
+    finally:
+        password_reset_triggered.disconnect(receive)
+    assert atomic == [False]
+
+
+# The change page.
+
+
+@pytest.fixture
+def own_template(tmp_path: Path, settings: Any) -> None:
+    """A site's own template for the change page, where Django looks for one."""
+    folder = tmp_path / "admin" / "auth" / "user"
+    folder.mkdir(parents=True)
+    (folder / "change_form.html").write_text(
+        '{% extends "admin/change_form.html" %}'
+        "{% block object-tools-items %}{{ block.super }}<li>The site's own</li>{% endblock %}"
+    )
+    (engine,) = settings.TEMPLATES
+    settings.TEMPLATES = [{**engine, "DIRS": [str(tmp_path)]}]
+
+
+@pytest.mark.skipif(not room.ON_CHANGE_FORM, reason="Django 6.1 has actions on the change page")
+def test_the_change_pages_action_only_leads_to_the_page(
+    people: People, staff: Staff, alice: User
+) -> None:
+    """F3: Django runs it in a transaction, where no call belongs."""
+    address = f"{LIST}{alice.pk}/change/"
+    page = staff.client.get(address).content.decode()
+    assert '<option value="send_cognito_reset">Send a password reset</option>' in page
+    assert f"{CONFIRMATION}?" not in page
+    data = {"CHANGE_FORM-action": "send_cognito_reset", "index": 0, SELECTED: alice.pk}
+    response = staff.client.post(address, data)
+    assert response.status_code == 302
+    assert response["Location"] == f"{CONFIRMATION}?{SELECTED}={alice.pk}"
+    assert people.emulator.calls == []
+    assert not ResetEvent.objects.exists()
+
+
+def test_the_change_pages_tool_only_leads_to_the_page(
+    with_tool: None, people: People, staff: Staff, alice: User
+) -> None:
+    """F3: a link, as History is one."""
+    page = staff.client.get(f"{LIST}{alice.pk}/change/").content.decode()
+    link = f'<li><a href="{CONFIRMATION}?{SELECTED}={alice.pk}">Send a password reset</a></li>'
+    assert link in page
+    assert "History" in page
+    assert people.emulator.calls == []
+
+
+def test_the_tool_stands_in_the_sites_own_template(
+    own_template: None, with_tool: None, staff: Staff, alice: User
+) -> None:
+    """Whichever template the page has, it keeps, with all of its own in it."""
+    page = staff.client.get(f"{LIST}{alice.pk}/change/").content.decode()
+    assert "The site's own" in page
+    assert "Send a password reset" in page
+
+
+def test_the_tool_stands_in_a_change_form_template(
+    own_template: None,
+    with_tool: None,
+    monkeypatch: pytest.MonkeyPatch,
+    staff: Staff,
+    alice: User,
+) -> None:
+    """The same where the UserAdmin names its template."""
+    from tests.admin_site import UserAdmin
+
+    monkeypatch.setattr(UserAdmin, "change_form_template", "admin/auth/user/change_form.html")
+    page = staff.client.get(f"{LIST}{alice.pk}/change/").content.decode()
+    assert "The site's own" in page
+    assert "Send a password reset" in page
+
+
+def test_the_tool_is_not_where_it_would_not_work(
+    with_tool: None, people: People, superuser: Staff, alice: User
+) -> None:
+    """Not on the add page, nor for who may only look, nor on a user who may not be changed."""
+    add = superuser.client.get(f"{LIST}add/").content.decode()
+    untouchable = make_user("untouchable")
+    address = f"{LIST}{untouchable.pk}/change/"
+    denied = superuser.client.get(address).content.decode()
+    viewer = make_staff("viewer", "view_user", "trigger_reset")
+    viewed = viewer.client.get(f"{LIST}{alice.pk}/change/").content.decode()
+    for page in (add, denied, viewed):
+        assert "<h1" in page
+        assert f"{CONFIRMATION}?" not in page
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_page_has_the_breadcrumbs_of_this_django(
+    staff: Staff, alice: User, bob: User, count: int
+) -> None:
+    """As on Django's own confirmation of a deletion, whichever form that has."""
+    page = staff.look(*[alice, bob][:count]).content.decode()
+    opening = '<ol class="breadcrumbs">' if room.ON_CHANGE_FORM else '<div class="breadcrumbs">'
+    crumbs = page.partition(opening)[2].partition("Send a password reset")[0]
+    names = re.findall(r'<a href="[^"]+">([^<]+)</a>', crumbs)
+    assert names == [
+        "Home",
+        "Authentication and Authorization",
+        "Users",
+        *(["alice"] if count == 1 else []),
+    ]

@@ -1,37 +1,49 @@
 """
-The app's own signals. All are sent with ``send_robust`` in the request's thread: what a receiver
-does, or how it fails, never changes the answer.
+The app's own signals.
 
-None carries a secret. Arguments of all: ``request`` (``None`` outside of one), ``pool`` (the alias),
-``interface`` ("pages", "rest", "aws", "admin", "command"), ``username`` (as it was sent to Cognito: it may
-be an email address or a phone number, so keep it out of logs), ``outcome`` (a value of
-``ResetEvent.Outcome``), ``error_code`` (of ``cognito_reset.cognito.errors``, or ""), ``aws_request_id``.
+All are sent with ``send_robust``: a receiver that raises never changes the answer. They are sent in the
+request's thread, except that ``password_reset_confirmed`` comes from another thread when Cognito's answer
+arrives after the request's deadline.
+
+Arguments of all signals: ``request`` (``None`` outside of one), ``pool`` (its alias), ``interface``
+("pages", "rest", "aws", "admin", "command" or "python"), ``username`` (as it was sent to Cognito; it may be
+an email address or a phone number, so keep it out of logs), ``outcome`` (a value of
+``ResetEvent.Outcome``), ``error_code`` (a code of ``cognito_reset.cognito.errors``, or "") and
+``aws_request_id``. No argument carries a secret.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 from django.dispatch import Signal
 
+# Returned by a receiver of password_reset_confirmed that ended the person's sessions on other devices.
+# The done page then says so.
+SIGNED_OUT: Final = "signed out"
+
 password_reset_requested = Signal()
-"""
-A code was asked for. Outcome: requested, refused, failed, unknown, pending or throttled; with the
-last ``is_first`` says whether no other attempt was refused by the same limit in its window.
-"""
+"""A request for a code was accepted. Outcomes: requested, or pending if Cognito hasn't answered yet."""
 
 password_reset_confirmed = Signal()
-"""Cognito has taken the new password. Outcome: confirmed."""
-
-password_reset_failed = Signal()
-"""A code and a new password were not taken. Outcome: refused, failed, unknown or throttled."""
-
-password_reset_follow_up_failed = Signal()
-"""
-Something that follows a reset failed, and the reset stands. Arguments: those above, and ``task``
-("sign_out", "sessions", "notice" or "audit").
-"""
+"""Cognito has accepted the new password. Outcome: confirmed."""
 
 password_reset_triggered = Signal()
 """
-Staff asked Cognito to reset a user. Outcome: triggered, refused, failed or unknown.
-Further arguments: ``user`` (the site's user, or ``None``) and ``actor`` (who asked, or ``None``).
+Staff had Cognito reset a user's password. Outcome: triggered. Further arguments: ``user`` (the site's user,
+or ``None``) and ``actor`` (the staff member, or ``None``).
+"""
+
+password_reset_failed = Signal()
+"""
+A step wasn't accepted, or it is unknown whether it was. Outcomes: refused, failed, unknown or throttled.
+Further arguments: ``step`` ("request", "confirm" or "staff"); ``is_first`` (whether this is the first
+refusal by the same limit for some minutes; ``True`` for outcomes other than throttled); with the step
+"staff" also ``user`` and ``actor``.
+"""
+
+password_reset_follow_up_failed = Signal()
+"""
+Something that follows a reset failed; the reset itself stands. Further argument: ``task`` ("sign_out",
+"sessions", "notice" or "audit").
 """

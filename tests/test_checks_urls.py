@@ -1,4 +1,4 @@
-"""System checks of CORS and redirects: each warns of what then really fails, and of nothing else."""
+"""Each check of CORS and redirects warns only of what really fails."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def rest(prefix="api/password-reset/"):
 
 @pytest.fixture
 def found(settings):
-    """What is said about a site, by the ids' last parts."""
+    """Return a function that returns the messages for a site, by the last parts of their ids."""
 
     def found(*urls, without=(), **changes) -> dict[str, Any]:
         settings.ROOT_URLCONF = urls or (aws(), rest())
@@ -57,7 +57,7 @@ def found(settings):
 
 
 def preflight(path="/cognito"):
-    """What a browser on another origin may send there, and whether it may at all."""
+    """Return the headers that another origin may send, or None if it may send nothing."""
     answer = Client().options(
         path, headers={"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
     )
@@ -70,15 +70,15 @@ def post(path="/cognito", **extra):
 
 
 def test_the_lists_can_be_imported_by_settings():
-    """Where no Django is there yet."""
-    source = "import sys, cognito_reset.cors; print('django' in sys.modules)"
+    """A settings file imports them before Django is set up."""
+    source = "import sys, cognito_reset.aws.cors; print('django' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True)
     assert done.stdout == "False\n"
     assert [header.lower() for header in cors.ALLOW_HEADERS] == [*cors.ALLOW_HEADERS]
 
 
-def test_a_good_site_has_nothing_to_hear(found):
-    """And its preflight lets all through that SDKs send, at each form of the path."""
+def test_a_correct_site_gets_no_message(found):
+    """Its preflight allows all headers that SDKs send, at each form of the path."""
     assert found() == {}
     for form in FORMS:
         assert preflight(form) >= {*cors.ALLOW_HEADERS}
@@ -103,31 +103,31 @@ def test_the_checks_are_bound(found):
         {"urls": [aws("<slug:tenant>/cognito/")], "SECURE_SSL_REDIRECT": True},
         {"urls": [re_path("(?i)^cognito/", include("cognito_reset.aws.urls"))]},
     ],
-    ids=["no interface", "another app's", "no CORS", "a path that can't be known", "nor reversed"],
+    ids=["no interface", "another app", "no CORS", "arguments", "not reversible"],
 )
-def test_where_there_is_nothing_to_tell(found, site):
-    """No interface, no django-cors-headers, or an include whose path a request fills in."""
+def test_sites_that_need_no_check(found, site):
+    """A site without an interface, without django-cors-headers, or with arguments in the path."""
     urls = site.pop("urls")
     assert found(*urls, **site, without=GOOD.keys() - {"MIDDLEWARE"}) == {}
 
 
-def test_a_site_without_urls_is_let_be(found, settings):
-    """As by Django's own checks."""
+def test_a_site_without_urls_is_not_checked(found, settings):
+    """Django's own checks skip it too."""
     found()
     settings.ROOT_URLCONF = ""
     assert check_urls() == []
 
 
-def test_mistakes_of_type_are_for_others_to_tell(found):
-    """django-cors-headers has its own checks."""
+def test_values_of_a_wrong_type_are_left_to_other_checks(found):
+    """django-cors-headers has checks for them."""
     assert found(CORS_ALLOW_HEADERS=None) == {}
     assert found(CORS_URLS_REGEX="(") == {}
     assert {*found(aws("cognito/"), CORS_ALLOW_HEADERS=None)} == {"W016"}
 
 
 @pytest.mark.parametrize("missing", cors.ALLOW_HEADERS)
-def test_every_header_that_sdks_send_is_asked_for(found, missing):
-    """W011: each is named, and the preflight would refuse it."""
+def test_every_header_that_sdks_send_must_be_allowed(found, missing):
+    """W011 names the missing header, which the preflight refuses."""
     others = [header for header in cors.ALLOW_HEADERS if header != missing]
     message = found(CORS_ALLOW_HEADERS=[*map(str.title, others)])["W011"]
     assert message.msg == f"CORS_ALLOW_HEADERS lacks {missing}."
@@ -136,7 +136,7 @@ def test_every_header_that_sdks_send_is_asked_for(found, missing):
 
 
 def test_the_default_headers_are_not_enough(found):
-    """W011: but for one of them, and REST needs no more than that."""
+    """W011: the defaults have only one header of SDKs. REST needs no other."""
     message = found(without={"CORS_ALLOW_HEADERS"})["W011"]
     assert (
         message.msg
@@ -157,8 +157,8 @@ def test_the_default_headers_are_not_enough(found):
         ([rest()], ["retry-after"], None),
     ],
 )
-def test_what_clients_read_is_exposed(found, urls, exposed, missing):
-    """W012: of each interface what it has, whatever the case."""
+def test_headers_that_clients_read_must_be_exposed(found, urls, exposed, missing):
+    """W012 names only the headers of the interfaces that are there, in any case."""
     messages = found(*urls, CORS_EXPOSE_HEADERS=exposed)
     assert {*messages} == ({"W012"} if missing else set())
     if missing:
@@ -178,8 +178,8 @@ def test_what_clients_read_is_exposed(found, urls, exposed, missing):
 )
 def test_each_form_of_the_path_is_covered(found, regex, left_out):
     """
-    W013: where a form is left out, its preflight is answered without a word of CORS. The form with two
-    slashes is R's, which is in no browser.
+    W013: the preflight of a form that isn't matched has no CORS header. The form with two slashes is
+    R's, which runs in no browser.
     """
     messages = found(aws(), CORS_URLS_REGEX=regex)
     assert {*messages} == ({"W013"} if left_out else set())
@@ -190,17 +190,17 @@ def test_each_form_of_the_path_is_covered(found, regex, left_out):
 
 @pytest.mark.parametrize("step", ["", "confirm/"])
 def test_both_steps_over_rest_are_covered(found, step):
-    """W017: or neither; what is begun there can then be ended there."""
+    """W017: a page on another origin needs both or neither."""
     step = f"/api/password-reset/{step}"
     message = found(rest(), CORS_URLS_REGEX=rf"^{step}$")["W017"]
     (other,) = {"/api/password-reset/", "/api/password-reset/confirm/"} - {step}
-    assert f"leaves out {other}, " in message.msg
+    assert f"doesn't match {other}, " in message.msg
     assert preflight(step) is not None
     assert preflight(other) is None
 
 
 def test_a_hint_is_a_regex_that_matches(found):
-    """W013, W015: whatever is in the path."""
+    """W013, W015: special characters in the path are escaped."""
     changes = {"SECURE_SSL_REDIRECT": True, "CORS_URLS_REGEX": "^/api/"}
     messages = found(aws("v1.0/c(x)/cognito"), **changes)
     exempt, covered = (re.findall(r'r"(.*?)"', messages[id].hint)[0] for id in ("W015", "W013"))
@@ -209,24 +209,24 @@ def test_a_hint_is_a_regex_that_matches(found):
 
 
 def test_a_star_is_all_headers(found):
-    """W011, W012: to browsers, where no credentials are sent."""
+    """W011, W012: browsers accept it when no credentials are sent."""
     assert found(CORS_ALLOW_HEADERS=["*"], CORS_EXPOSE_HEADERS=["*"]) == {}
     assert preflight() == {"*"}
 
 
 class CorsMiddleware(CorsHeaders):  # type: ignore[misc]  # of a class that need not be there
-    """A site's own."""
+    """A subclass in a site."""
 
 
-def test_a_sites_own_subclass_is_looked_at(found):
-    """W011: it reads the same settings."""
+def test_a_subclass_of_the_middleware_is_found(found):
+    """W011: the subclass reads the same settings."""
     changes = {"MIDDLEWARE": [f"{__name__}.CorsMiddleware", SECURITY, COMMON]}
     assert found(**changes) == {}
     assert {*found(**changes, CORS_ALLOW_HEADERS=())} == {"W011"}
 
 
 def test_what_cors_does_not_cover_needs_no_headers(found):
-    """W013: alone, as nobody on another origin gets that far; and REST on its own is let be."""
+    """Only W013: no other origin gets as far as the headers. REST alone gets no message."""
     bare = {"CORS_ALLOW_HEADERS": [], "CORS_EXPOSE_HEADERS": [], "CORS_URLS_REGEX": r"^/products/"}
     above = {"MIDDLEWARE": [COMMON, CORS]}
     assert {*found(**bare, **above)} == {"W013"}
@@ -235,8 +235,8 @@ def test_what_cors_does_not_cover_needs_no_headers(found):
 
 
 @pytest.mark.parametrize("interface", [aws, rest])
-def test_cors_stands_above_what_answers_by_itself(found, interface):
-    """W014: CommonMiddleware refuses a bad Host, and a browser can't read that it did."""
+def test_cors_must_stand_above_middleware_that_responds(found, interface):
+    """W014: a browser can't read CommonMiddleware's refusal of a bad Host."""
     url = "/cognito" if interface is aws else "/api/password-reset/"
     host = {"HTTP_HOST": "elsewhere.example.com"}
     assert found(interface()) == {}
@@ -248,8 +248,8 @@ def test_cors_stands_above_what_answers_by_itself(found, interface):
     assert "Access-Control-Allow-Origin" not in refused.headers
 
 
-def test_cors_stands_above_the_redirect_to_https(found):
-    """W014: SecurityMiddleware answers by itself only where it redirects."""
+def test_cors_must_stand_above_the_redirect_to_https(found):
+    """W014: SecurityMiddleware responds itself only if it redirects."""
     changes = {"MIDDLEWARE": [SECURITY, CORS, COMMON], "SECURE_REDIRECT_EXEMPT": [r"^cognito/*$"]}
     assert found(**changes) == {}
     message = found(**changes, SECURE_SSL_REDIRECT=True)["W014"]
@@ -268,8 +268,8 @@ def test_cors_stands_above_the_redirect_to_https(found):
         ([r"ognito/*$"], ()),
     ],
 )
-def test_no_sdk_is_sent_to_https(found, exempt, redirected):
-    """W015: every form of the path is exempt, or a client with an http address is redirected."""
+def test_no_sdk_may_be_redirected_to_https(found, exempt, redirected):
+    """W015: unless every form of the path is exempt, some SDKs are redirected."""
     changes = {"SECURE_SSL_REDIRECT": True, "SECURE_REDIRECT_EXEMPT": exempt}
     messages = found(aws(), **changes)
     assert {*messages} == ({"W015"} if redirected else set())
@@ -280,15 +280,15 @@ def test_no_sdk_is_sent_to_https(found, exempt, redirected):
     assert found(aws(), **changes, MIDDLEWARE=[CORS, COMMON]) == {}
 
 
-def test_no_sdk_is_sent_to_another_path(found):
-    """W016: with a slash in the include, the form without one is redirected."""
+def test_no_sdk_may_be_redirected_to_another_path(found):
+    """W016: if the include ends with a slash, the form without one is redirected."""
     message = found(aws("cognito/"))["W016"]
     assert 'path("cognito", include(' in message.hint
     assert [post(form).status_code for form in FORMS] == [301, 400, 400]
 
 
-def test_the_root_of_a_host_is_as_good(found):
-    """Old clients take a bare host: its one path has no form that could be redirected."""
+def test_the_endpoint_may_be_the_root_of_a_host(found):
+    """Old clients take only a host name. Its root path has no other form to be redirected to."""
     changes = {"SECURE_SSL_REDIRECT": True, "CORS_URLS_REGEX": r"^/*$"}
     assert {*found(aws(""), **changes)} == {"W015"}
     assert found(aws(""), **changes, SECURE_REDIRECT_EXEMPT=[r"^/*$"]) == {}
@@ -296,8 +296,8 @@ def test_the_root_of_a_host_is_as_good(found):
     assert "x-amzn-ErrorType" in post("//").headers
 
 
-def test_every_include_is_looked_at(found):
-    """W016: under other namespaces, two under one, within includes with and without one."""
+def test_every_include_is_checked(found):
+    """W016: in other namespaces, twice in one namespace, and in nested includes."""
     inner = [aws("a/"), aws("d/"), aws("b/", namespace="brand")]
     found(
         path("x/", include((inner, "brands"))),
@@ -309,8 +309,8 @@ def test_every_include_is_looked_at(found):
     ]
 
 
-def test_a_scripts_own_prefix_is_no_part_of_the_path(found):
-    """W015: but for the exemption, for which Django takes it to be one; CORS is asked without."""
+def test_the_script_prefix_is_part_of_the_exempt_path_only(found):
+    """W015: Django matches the exemption with the prefix, django-cors-headers without it."""
     set_script_prefix("/site/")
     try:
         assert found() == {}

@@ -1,22 +1,23 @@
 """
-System checks of what stands around the endpoints: CORS, and redirects, which no AWS SDK follows.
-They are about the site's own settings, so all of them warn and none of them refuses.
+Checks of the site around the endpoints: CORS, and redirects, which no AWS SDK follows. They only warn,
+because they judge settings that belong to the site.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Warning
+from django.core.checks import CheckMessage
 from django.urls import NoReverseMatch, URLResolver, get_resolver, get_script_prefix
 from django.urls.resolvers import RegexPattern
 
 from cognito_reset.aws.cors import ALLOW_HEADERS, EXPOSE_HEADERS
+from cognito_reset.checks import message
 
-# A interface's name, and those of the addresses that are looked at.
+# The app_name of an interface, and the names of the URLs to look at.
 AWS: Final = ("cognito_reset_aws", ("endpoint",))
 REST: Final = ("cognito_reset_rest", ("request", "confirm"))
 
@@ -30,21 +31,17 @@ def check_urls(**_: Any) -> list[CheckMessage]:
     for check in (_redirects(aws), _cors(aws, rest)):
         try:
             found += check
-        except (TypeError, re.error):  # Django and django-cors-headers say so themselves
+        except (TypeError, re.error):  # Django and django-cors-headers have checks for these
             pass
     return found
-
-
-def _warning(id: str, message: str, hint: str) -> CheckMessage:
-    return Warning(message, hint=hint, id=f"cognito_reset.{id}")
 
 
 def _mounted(
     app_name: str, names: tuple[str, ...], within: URLResolver, outer: str = ""
 ) -> Iterator[list[str]]:
     """
-    Give the paths of each include of a interface, but for those that a request fills in. Not by reverse():
-    of two includes with one namespace it knows one only.
+    Yield the paths of each include of an interface, except of includes whose path has arguments.
+    reverse() can't be used: it finds only one of two includes that share a namespace.
     """
     for pattern in within.url_patterns:
         if not isinstance(pattern, URLResolver):
@@ -57,12 +54,12 @@ def _mounted(
         root = URLResolver(RegexPattern(""), [interface])
         try:
             yield ["/" + root.reverse(name) for name in names]
-        except (NoReverseMatch, ValueError):  # or a regex that Django itself can't reverse
+        except (NoReverseMatch, ValueError):  # it has arguments, or Django can't reverse its regex
             pass
 
 
 def _forms(path: str) -> list[str]:
-    """What SDKs make of an endpoint: JavaScript and Go add a slash, R adds another."""
+    """Return the paths that SDKs post to: JavaScript and Go add a slash, R adds another one."""
     stem = path.rstrip("/")
     return [stem or "/", f"{stem}/", f"{stem}//"]
 
@@ -70,92 +67,78 @@ def _forms(path: str) -> list[str]:
 def _redirects(aws: list[str]) -> Iterator[CheckMessage]:
     for path in aws:
         if path != "/" and path.endswith("/"):
-            yield _warning(
-                "W016",
-                f"The endpoint for AWS SDKs, {path}, is mounted with a slash at its end.",
-                "Most SDKs post without one, and follow no redirect. Mount it as in "
-                'path("cognito", include("cognito_reset.aws.urls")).',
+            text = f"The endpoint for AWS SDKs, {path}, is mounted with a slash at its end."
+            hint = (
+                'Mount it as in path("cognito", include("cognito_reset.aws.urls")). Most SDKs post '
             )
+            hint += "without a slash and follow no redirect."
+            yield message("W016", text, hint)
     if not (settings.SECURE_SSL_REDIRECT and _place("SecurityMiddleware") is not None):
         return
     exempt = settings.SECURE_REDIRECT_EXEMPT
     for path in aws:
         full = get_script_prefix() + path.lstrip("/")
-        asked = [form.lstrip("/") for form in _forms(full)]  # as SecurityMiddleware does
-        if not all(any(re.search(pattern, form) for pattern in exempt) for form in asked):
-            yield _warning(
-                "W015",
-                f"SECURE_SSL_REDIRECT redirects the endpoint for AWS SDKs, {path}.",
-                "No SDK follows it, and Amplify follows it as a GET. Add "
-                f'r"^{re.escape(full.strip("/"))}/*$" to SECURE_REDIRECT_EXEMPT.',
-            )
+        matched = [form.lstrip("/") for form in _forms(full)]  # as SecurityMiddleware does
+        if not all(any(re.search(pattern, form) for pattern in exempt) for form in matched):
+            text = f"SECURE_SSL_REDIRECT redirects the endpoint for AWS SDKs, {path}."
+            hint = f'Add r"^{re.escape(full.strip("/"))}/*$" to SECURE_REDIRECT_EXEMPT. No SDK '
+            hint += "follows the redirect, except Amplify, which follows it with a GET."
+            yield message("W015", text, hint)
 
 
 def _place(name: str) -> int | None:
-    """Where in MIDDLEWARE this class stands, or another whose name ends so."""
+    """Return the index in MIDDLEWARE of the first class whose name ends with ``name``."""
     places = (place for place, path in enumerate(settings.MIDDLEWARE) if path.endswith(name))
     return next(places, None)
 
 
 def _cors(aws: list[str], rest: list[list[str]]) -> Iterator[CheckMessage]:
-    """What django-cors-headers, where it is there, does to the endpoints that it is asked about."""
+    """Check how django-cors-headers, if it is installed, treats the endpoints."""
     cors = _place("CorsMiddleware")
     if cors is None:
         return
     covers = re.compile(getattr(settings, "CORS_URLS_REGEX", "")).match
     for path in aws:
-        if not all(map(covers, _forms(path)[:2])):  # no browser makes the third
-            yield _warning(
-                "W013",
-                f"CORS_URLS_REGEX leaves out the endpoint for AWS SDKs, {path}, or a form of it.",
-                f"SDKs post to {path.rstrip('/')}/ as well as without the slash: let it match "
-                f'r"^{re.escape(path.rstrip("/"))}/*$", too, or silence this where no other origin '
-                "needs it.",
-            )
+        if not all(map(covers, _forms(path)[:2])):  # R, which uses the third, runs in no browser
+            stem = path.rstrip("/")
+            text = f"CORS_URLS_REGEX doesn't match the endpoint for AWS SDKs at both {stem} and {stem}/."
+            hint = f'Let it match r"^{re.escape(stem)}/*$" too, because SDKs post to both. Silence '
+            hint += "this if no other origin uses the endpoint."
+            yield message("W013", text, hint)
     for paths in rest:
         left_out = [path for path in paths if not covers(path)]
         if 0 < len(left_out) < len(paths):
-            yield _warning(
-                "W017",
-                f"CORS_URLS_REGEX leaves out {', '.join(left_out)}, one of the two steps over REST.",
-                "A page on another origin can then take the other one alone: let it match both.",
-            )
+            text = f"CORS_URLS_REGEX doesn't match {left_out[0]}, one of the two REST endpoints."
+            hint = "Let it match both. Otherwise a page on another origin can use only one of them."
+            yield message("W017", text, hint)
     for_aws = any(covers(form) for path in aws for form in _forms(path))
     for_rest = any(covers(path) for paths in rest for path in paths)
-    yield from _headers(for_aws, for_rest)
+    # django-cors-headers allows content-type by default, but no other header of SDKs.
+    missing = _missing("CORS_ALLOW_HEADERS", ["content-type"], ALLOW_HEADERS if for_aws else ())
+    if missing:
+        hint = "Set it to (*corsheaders.defaults.default_headers, *cognito_reset.aws.cors.ALLOW_HEADERS)."
+        hint += " Otherwise browsers don't send the requests of AWS SDKs."
+        yield message("W011", f"CORS_ALLOW_HEADERS lacks {missing}.", hint)
+    read = [name for name in EXPOSE_HEADERS if (for_aws if name.startswith("x-") else for_rest)]
+    missing = _missing("CORS_EXPOSE_HEADERS", [], read)
+    if missing:
+        hint = (
+            "Set it to cognito_reset.aws.cors.EXPOSE_HEADERS. Otherwise clients on another origin "
+        )
+        hint += "can't read why they were refused, or how long to wait."
+        yield message("W012", f"CORS_EXPOSE_HEADERS lacks {missing}.", hint)
     for name in ("SecurityMiddleware", "CommonMiddleware"):
         place = _place(name)
         answers = name == "CommonMiddleware" or settings.SECURE_SSL_REDIRECT
         if (for_aws or for_rest) and answers and place is not None and place < cors:
-            yield _warning(
-                "W014",
-                f"MIDDLEWARE has {name} above CorsMiddleware.",
-                "What it answers by itself then has no Access-Control-Allow-Origin, and a browser "
-                "calls that a network error. Put CorsMiddleware first.",
+            hint = (
+                f"Put CorsMiddleware first. Otherwise a response that {name} makes itself has no "
             )
+            hint += "Access-Control-Allow-Origin, which browsers report as a network error."
+            yield message("W014", f"MIDDLEWARE has {name} above CorsMiddleware.", hint)
 
 
-def _headers(aws: bool, rest: bool) -> Iterator[CheckMessage]:
-    # Of what SDKs send, django-cors-headers' default has this alone.
-    allowed = {*map(str.lower, getattr(settings, "CORS_ALLOW_HEADERS", ["content-type"]))}
-    missing = [header for header in ALLOW_HEADERS if not allowed & {header, "*"}]
-    if aws and missing:
-        yield _warning(
-            "W011",
-            f"CORS_ALLOW_HEADERS lacks {', '.join(missing)}.",
-            "Browsers then send nothing that an AWS SDK asks them to. Set it to "
-            "(*corsheaders.defaults.default_headers, *cognito_reset.aws.cors.ALLOW_HEADERS).",
-        )
-    exposed = {*map(str.lower, getattr(settings, "CORS_EXPOSE_HEADERS", []))}
-    wanted = [
-        header
-        for header in EXPOSE_HEADERS
-        if (aws if header.startswith("x-amzn-") else rest) and not exposed & {header.lower(), "*"}
-    ]
-    if wanted:
-        yield _warning(
-            "W012",
-            f"CORS_EXPOSE_HEADERS lacks {', '.join(wanted)}.",
-            "Clients on another origin then can't read why they were refused, or how long to wait. "
-            "Set it to cognito_reset.aws.cors.EXPOSE_HEADERS.",
-        )
+def _missing(setting: str, default: list[str], names: Iterable[str]) -> str:
+    """Return those of ``names`` that a setting of django-cors-headers lacks."""
+    listed = {*map(str.lower, getattr(settings, setting, default))}
+    return ", ".join(name for name in names if not listed & {name.lower(), "*"})

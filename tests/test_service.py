@@ -1,4 +1,4 @@
-"""The service without a network: what it sends, what it answers, and that it is one per process."""
+"""The service with the emulator: what it sends, what it returns, and how services are shared."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ import json
 import logging
 import re
 import threading
-import time
 import traceback
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 import botocore.session
@@ -23,13 +21,22 @@ import pytest
 from django.test import RequestFactory
 from django.utils import timezone
 from django.views.debug import ExceptionReporter
-from django.views.decorators.debug import sensitive_variables
 
 from cognito_reset.cognito import errors as exceptions
-from cognito_reset.cognito import service
-from cognito_reset.cognito.errors import CognitoResetMisconfigured, ResetError
-from cognito_reset.cognito.service import Calls, CognitoService, Delivery, PoolUser, get_service
-from cognito_reset.testing import Junk, Timeout
+from cognito_reset.cognito.calls import THREAD_NAME, Calls
+from cognito_reset.cognito.client import make_client
+from cognito_reset.cognito.errors import ResetError
+from cognito_reset.cognito.service import (
+    CognitoService,
+    Delivery,
+    PoolUser,
+    clients_made_by,
+    get_service,
+    wait_until_idle,
+)
+from cognito_reset.conf import CognitoResetMisconfigured, PoolSettings
+from cognito_reset.secret import Secret
+from cognito_reset.testing import ConnectRefused, Error, Junk, Reset, Status, Timeout, Trickle
 from tests.people import NEW_PASSWORD, PASSWORD
 
 MODEL: Any = botocore.session.get_session().get_service_model("cognito-idp")
@@ -40,40 +47,34 @@ CODE = "739184"
 
 
 class OurService(CognitoService):
-    """A site's own."""
+    """A site's own service class."""
 
 
 def configure(settings, *, pool=None, **options):
-    """Change some of COGNITO_RESET, and some of its default pool."""
+    """Change some keys of COGNITO_RESET, and some of its default pool."""
     values = settings.COGNITO_RESET
     pools = {**values["POOLS"], "default": {**values["POOLS"]["default"], **(pool or {})}}
     settings.COGNITO_RESET = {**values, "POOLS": pools, **options}
 
 
 def made(people, **options) -> CognitoService:
-    """A service of one's own on the process's clients."""
+    """Make a service with permits and breakers of its own, on the process's clients."""
     shared = get_service()
     options = {
         "client_id": people.pool["CLIENT_ID"],
-        "client_secret": people.pool["CLIENT_SECRET"],
+        "client_secret": Secret(people.pool["CLIENT_SECRET"]),
         "user_pool_id": people.pool["USER_POOL_ID"],
         "make_admin_client": lambda: shared.admin_client,
+        "calls": Calls(4),
+        "total_timeout": 16,
         **options,
     }
     return CognitoService(shared.client, **options)
 
 
 def sent(people) -> Any:
-    """The body of the last call."""
+    """Return the body of the last call."""
     return people.emulator.calls[-1][1]
-
-
-def settle(made: CognitoService) -> None:
-    """Wait until no call is running."""
-    for _ in range(made._calls.limit):
-        assert made._calls._free.acquire(timeout=10)
-    for _ in range(made._calls.limit):
-        made._calls._free.release()
 
 
 # What is sent
@@ -95,7 +96,7 @@ def test_request_code_sends_all_members_as_aws_names_them(people):
 
 
 def test_confirm_sends_all_eight_members_as_aws_names_them(people):
-    """The code and the password beside them."""
+    """These are the same, and the code and the password."""
     code = people.code("alice")
     get_service().confirm(
         username="alice", confirmation_code=code, password=NEW_PASSWORD, **FAMILY, **CONTEXT
@@ -120,8 +121,8 @@ NOTHING: dict[str, Any] = {
 @pytest.mark.parametrize(
     "nothing", [{}, dict.fromkeys(NOTHING), NOTHING], ids=["", "None", "empty"]
 )
-def test_what_is_not_given_is_left_out(people, nothing):
-    """A member without a value isn't sent."""
+def test_a_missing_value_is_left_out(people, nothing):
+    """Cognito refuses some empty members."""
     get_service().request_code(username="alice", **nothing)
     assert set(sent(people)) == {"ClientId", "SecretHash", "Username"}
     with pytest.raises(exceptions.CodeInvalid):
@@ -136,14 +137,14 @@ def test_what_is_not_given_is_left_out(people, nothing):
 
 
 @pytest.mark.parametrize(("name", "value"), CONTEXT.items())
-def test_half_of_the_context_is_sent_alone(people, name, value):
-    """One member of UserContextData doesn't bring an empty other along."""
+def test_half_of_the_context_is_sent_without_the_other(people, name, value):
+    """UserContextData has no empty member."""
     get_service().request_code(username="alice", **{name: value})
     assert list(sent(people)["UserContextData"].values()) == [value]
 
 
 def test_admin_reset_sends_the_pool_and_the_sites_metadata(people):
-    """AdminResetUserPassword has no SecretHash, and ClientMetadata only where there is some."""
+    """AdminResetUserPassword takes no SecretHash; ClientMetadata is sent if there is some."""
     get_service().admin_reset(username="alice")
     pool = people.pool["USER_POOL_ID"]
     assert people.emulator.calls[-1] == (
@@ -173,18 +174,22 @@ VECTORS = [  # by openssl dgst -sha256 -hmac example-client-secret -binary | bas
 ]
 
 
+@pytest.mark.requirement("C13")
 @pytest.mark.parametrize(("username", "expected"), VECTORS)
 def test_c13_the_secret_hash_is_awss_algorithm(people, username, expected):
-    """C13: base64 of HMAC-SHA256 over username and client id, keyed by the secret."""
-    made_of = made(people, client_id="1example23456789", client_secret="example-client-secret")
+    """Base64 of HMAC-SHA256 over username and client id, with the secret as key."""
+    made_of = made(
+        people, client_id="1example23456789", client_secret=Secret("example-client-secret")
+    )
     with pytest.raises(ResetError):
         made_of.request_code(username=username)
     assert sent(people)["SecretHash"] == expected
 
 
+@pytest.mark.requirement("C13")
 @pytest.mark.parametrize("username", ["alice", "alice@example.com", "ALICE@example.com", "heidi "])
 def test_c13_the_secret_hash_is_over_exactly_what_is_sent(people, username):
-    """C13: alias or not, known or not, and in the case in which it was typed."""
+    """The username may be an alias, unknown, or in another case."""
     try:
         get_service().request_code(username=username)
     except ResetError as error:
@@ -195,8 +200,9 @@ def test_c13_the_secret_hash_is_over_exactly_what_is_sent(people, username):
     assert (sent(people)["Username"], sent(people)["SecretHash"]) == (username, expected)
 
 
+@pytest.mark.requirement("C13")
 def test_c13_a_callable_secret_is_asked_for_each_request(people):
-    """C13: so that a rotation needs no restart."""
+    """A rotated secret needs no restart."""
     secrets = iter(["wrong", people.pool["CLIENT_SECRET"]])
     rotated = made(people, client_secret=lambda: next(secrets))
     with pytest.raises(exceptions.Misconfigured):
@@ -204,9 +210,22 @@ def test_c13_a_callable_secret_is_asked_for_each_request(people):
     assert isinstance(rotated.request_code(username="alice"), Delivery)
 
 
-@pytest.mark.parametrize("secret", [None, "", lambda: None, lambda: ""], ids=range(4))
+@pytest.mark.requirement("C13")
+@pytest.mark.parametrize("kind", [str, Secret])
+def test_c13_the_client_secret_may_be_masked(people, kind):
+    """A callable may return a masked one or a plain one."""
+    secret = kind(people.pool["CLIENT_SECRET"])
+    with_callable = made(people, client_secret=lambda: secret)
+    assert isinstance(with_callable.request_code(username="alice"), Delivery)
+    assert people.pool["CLIENT_SECRET"] not in str(vars(with_callable))
+
+
+@pytest.mark.requirement("C13")
+@pytest.mark.parametrize(
+    "secret", [None, Secret(""), lambda: None, lambda: "", lambda: Secret("")], ids=range(5)
+)
 def test_c13_a_client_without_a_secret_sends_no_hash(people, secret):
-    """C13: and Cognito says so where the client has one: the site's mistake."""
+    """Cognito refuses that if the client has one, which is the site's mistake."""
     with pytest.raises(exceptions.Misconfigured):
         made(people, client_secret=secret).request_code(username="alice")
     assert "SecretHash" not in sent(people)
@@ -216,25 +235,27 @@ def failing():
     raise ValueError(f"the vault is shut: {PASSWORD}")
 
 
+@pytest.mark.requirement("C13")
 @pytest.mark.parametrize(
     ("secret", "name"), [(failing, "ValueError"), (lambda: b"bytes", "AttributeError")]
 )
-def test_c13_a_failing_callable_is_the_sites_mistake(people, caplog, secret, name):
-    """C13: said without detail, logged without detail, and nothing is sent."""
+def test_c13_a_failing_callable_is_a_mistake_of_the_site(people, caplog, secret, name):
+    """Neither the error nor the log shows its text, and nothing is sent."""
     with pytest.raises(exceptions.Misconfigured) as caught:
         made(people, client_secret=secret).request_code(username="alice")
     assert caught.value.aws_code == name
+    assert (caught.value.sent, caught.value.answered) == (False, None)
     assert people.emulator.calls == []
     assert [record.levelname for record in caplog.records] == ["CRITICAL"]
     assert f"operation=ForgotPassword code=unavailable aws_code={name}" in caplog.text
     assert PASSWORD not in caplog.text
 
 
-# What comes back
+# What is returned
 
 
-def test_a_delivery_is_what_cognito_says(people):
-    """Masked, with the medium and the attribute, and the request id for support."""
+def test_a_delivery_has_cognitos_details(people):
+    """The destination is masked; the request id is for support."""
     delivery = get_service().request_code(username="alice")
     assert isinstance(delivery, Delivery)
     assert (delivery.medium, delivery.attribute) == ("EMAIL", "email")
@@ -243,15 +264,15 @@ def test_a_delivery_is_what_cognito_says(people):
 
 
 def test_a_delivery_may_lack_a_detail(people):
-    """A member that isn't there is empty."""
+    """A member that Cognito leaves out is empty."""
     people.emulator.fail_next("ForgotPassword", Junk('{"CodeDeliveryDetails": {}}'))
     delivery = get_service().request_code(username="alice")
     assert isinstance(delivery, Delivery)
     assert (delivery.destination, delivery.medium, delivery.attribute) == ("", "", "")
 
 
-def test_the_others_answer_the_request_id(people):
-    """Which is all that Cognito says."""
+def test_the_other_operations_return_the_request_id(people):
+    """Cognito's answer has nothing else."""
     code = people.code("alice")
     answers = [
         get_service().confirm(username="alice", confirmation_code=code, password=NEW_PASSWORD),
@@ -263,12 +284,13 @@ def test_the_others_answer_the_request_id(people):
     assert len(set(answers)) == 3
 
 
-def test_the_password_is_changed_and_exactly_so(people):
-    """G2: what was given is what signs in."""
+@pytest.mark.requirement("G2")
+@pytest.mark.parametrize("kind", [str, Secret])
+def test_exactly_the_given_password_is_set(people, kind):
+    """It signs in, masked or not, and the old one doesn't."""
     password = "x pässword 🔑 Y1!"
-    get_service().confirm(
-        username="alice", confirmation_code=people.code("alice"), password=password
-    )
+    code = people.code("alice")
+    get_service().confirm(username="alice", confirmation_code=kind(code), password=kind(password))
     assert people.can_sign_in("alice", password)
     assert not people.can_sign_in("alice", PASSWORD)
 
@@ -282,8 +304,8 @@ def test_the_password_is_changed_and_exactly_so(people):
         ("sign_out_everywhere", "nobody", exceptions.UserNotFound),
     ],
 )
-def test_refusals_are_of_our_family(people, caplog, method, username, expected):
-    """And are logged with Cognito's name and request id, and nobody's username."""
+def test_a_refusal_is_a_reset_error(people, caplog, method, username, expected):
+    """The log has Cognito's error code and request id, but no username."""
     caplog.set_level(logging.INFO, "cognito_reset")
     with pytest.raises(ResetError) as caught:
         getattr(get_service(), method)(username=username)
@@ -300,26 +322,17 @@ def test_refusals_are_of_our_family(people, caplog, method, username, expected):
     assert not re.search("erin|nobody|frank", record.getMessage())
 
 
-def test_a_service_without_a_signed_client_says_so(people):
-    """Staff's features need credentials; the public ones work without."""
-    public = made(people, make_admin_client=None)
-    assert isinstance(public.request_code(username="alice"), Delivery)
-    with pytest.raises(exceptions.Misconfigured):
-        public.admin_reset(username="alice")
-    with pytest.raises(CognitoResetMisconfigured):
-        _ = public.admin_client
-
-
-def test_a_signed_client_that_cannot_be_made_is_the_sites_mistake(people):
-    """Nothing was sent, so the outcome isn't unknown."""
+def test_a_signed_client_that_cannot_be_made_is_a_mistake_of_the_site(people):
+    """Nothing was sent, so the outcome is known. The public operations need no signed client."""
     broken = made(people, make_admin_client=failing)
+    assert isinstance(broken.request_code(username="alice"), Delivery)
     with pytest.raises(exceptions.Misconfigured) as caught:
         broken.admin_reset(username="alice")
     assert caught.value.aws_code == "ValueError"
 
 
-def test_the_signed_client_is_made_when_it_is_needed_and_once(people):
-    """32 threads, one client."""
+def test_the_signed_client_is_made_once_when_it_is_needed(people):
+    """32 threads ask for it at the same time."""
     shared = get_service().admin_client
     count = []
     two = threading.Barrier(2)
@@ -327,7 +340,7 @@ def test_the_signed_client_is_made_when_it_is_needed_and_once(people):
     def make():
         count.append(1)
         with contextlib.suppress(threading.BrokenBarrierError):
-            two.wait(0.1)  # for somebody who should not come
+            two.wait(0.1)  # for a second thread, which must not come
         return shared
 
     lazy = made(people, make_admin_client=make)
@@ -347,13 +360,16 @@ def test_the_signed_client_is_made_when_it_is_needed_and_once(people):
 
 
 def test_a_user_is_found_by_username(people):
-    """ListUsers, not AdminGetUser, which would make the user a billed one."""
+    """The operation is ListUsers: AdminGetUser makes the user a billed one."""
     found = get_service().find_user(username="alice")
     assert (found.username, found.status, found.enabled) == ("alice", "CONFIRMED", True)
     assert (found.email_verified, found.phone_verified) == (True, False)
     assert timezone.now() - found.looked_up_at < timedelta(seconds=10)
+    assert (found.email, found.phone_number) == ("alice@example.com", "")
+    assert found.sub == sub_of(people, "alice")
+    assert not re.search(f"alice|{found.sub}", repr(found))
     pool = people.pool["USER_POOL_ID"]
-    assert people.emulator.calls == [
+    assert people.emulator.calls[:1] == [
         ("ListUsers", {"UserPoolId": pool, "Filter": 'username = "alice"'})
     ]
 
@@ -372,10 +388,10 @@ def sub_of(people, name):
         (sub_of, "heidi", "sub"),
     ],
 )
-def test_a_user_is_found_by_what_the_identifier_has_the_form_of(
+def test_a_user_is_found_by_the_attribute_whose_form_the_identifier_has(
     people, identifier, expected, attribute
 ):
-    """By username first, then by one attribute: ListUsers takes one at a time."""
+    """The username is tried first. ListUsers filters by one attribute at a time."""
     identifier = identifier if isinstance(identifier, str) else identifier(people, expected)
     people.emulator.calls.clear()
     assert get_service().find_user(username=identifier).username == expected
@@ -388,14 +404,17 @@ def test_a_user_is_found_by_what_the_identifier_has_the_form_of(
 @pytest.mark.parametrize(
     "identifier", ["nobody", "Alice", "nobody@example.com", "+49", "a-b-c-d-e", "ali", ""]
 )
-def test_who_is_not_there_is_not_found(people, identifier):
-    """Nor is a part of a name, or the name in another case: usernames are case-sensitive there."""
+def test_a_part_of_a_name_finds_nobody(people, identifier):
+    """
+    An unknown name finds nobody either, nor does a username in another case, because ListUsers is
+    case-sensitive.
+    """
     with pytest.raises(exceptions.AccountRefused):
         get_service().find_user(username=identifier)
 
 
 def users(*values, attribute="email", **more):
-    """A page of ListUsers, of users that Cognito could answer."""
+    """Return a page of ListUsers as Cognito could answer it."""
     return Junk(
         json.dumps(
             {
@@ -417,7 +436,7 @@ def users(*values, attribute="email", **more):
 
 
 def pages(people, *by_email):
-    """Nobody has the username; the look-up by email answers these pages."""
+    """Let the look-up by username find nobody, and the one by email these pages."""
     people.emulator.fail_next("ListUsers", users())
     for page in by_email:
         people.emulator.fail_next("ListUsers", page)
@@ -431,37 +450,41 @@ LOOKALIKES = [
 ]
 
 
+@pytest.mark.requirement("G6")
 @pytest.mark.parametrize("lookalike", [*LOOKALIKES, None])
 def test_g6_a_lookalike_is_somebody_else(people, lookalike):
-    """G6: whatever Cognito or its replacement takes for equal, what differs beyond ASCII's case isn't."""
+    """Only the case of ASCII letters may differ, whatever Cognito takes for equal."""
     pages(people, users(lookalike))
     with pytest.raises(exceptions.UserNotFound):
         get_service().find_user(username="mike@example.org")
 
 
+@pytest.mark.requirement("G6")
 @pytest.mark.parametrize("lookalike", ["m\u0131ke@example.org", "mike@\u212aelvin.org"])
-def test_g6_nor_is_it_found_by_who_is_alike(people, lookalike):
-    """G6: the other way round."""
+def test_g6_a_lookalike_finds_nobody(people, lookalike):
+    """The other way round, the lookalike is what was typed."""
     pages(people, users("mike@example.org", "mike@kelvin.org"))
     with pytest.raises(exceptions.UserNotFound):
         get_service().find_user(username=lookalike)
 
 
-def test_g6_the_one_among_lookalikes_is_found(people):
-    """G6: and the value on record is what comes back."""
+@pytest.mark.requirement("G6")
+def test_g6_a_user_is_found_among_lookalikes(people):
+    """The case on record may be another one."""
     pages(people, users(*LOOKALIKES, "Mike@example.org"))
     assert get_service().find_user(username="mike@example.org").username == "user-4"
 
 
-def test_g6_a_username_is_compared_too(people):
-    """G6: by ListUsers' first look-up."""
+@pytest.mark.requirement("G6")
+def test_g6_usernames_are_compared_as_well(people):
+    """The first look-up of ListUsers is by username."""
     people.emulator.fail_next("ListUsers", users("m\u0131ke", attribute="username"))
     with pytest.raises(exceptions.UserNotFound):
         get_service().find_user(username="mike")
 
 
 def test_two_users_are_ambiguous(people):
-    """Nobody is reset for another: an email address that isn't verified can be two users'."""
+    """Two users can have the same email address, if it isn't verified."""
     for name in ("one", "two"):
         people.add(name, email="shared@example.com", email_verified="false")
     with pytest.raises(exceptions.AmbiguousUser):
@@ -469,14 +492,14 @@ def test_two_users_are_ambiguous(people):
 
 
 def test_pages_may_be_empty_and_have_a_token(people):
-    """[model]: the look-up goes on."""
+    """botocore's model says so; the look-up goes on."""
     people.emulator.options.list_starts_with_empty_page = True
     assert get_service().find_user(username="alice").username == "alice"
     tokens = [body.get("PaginationToken") for _, body in people.emulator.calls]
     assert tokens == [None, "after-0"]
 
 
-def test_the_second_one_may_be_on_another_page(people):
+def test_the_second_match_may_be_on_another_page(people):
     """Lookalikes on the first page don't end the look-up."""
     name = "mike@example.org"
     first = users(*LOOKALIKES, name, PaginationToken="next")
@@ -485,8 +508,8 @@ def test_the_second_one_may_be_on_another_page(people):
         get_service().find_user(username=name)
 
 
-def test_two_are_enough(people):
-    """No page is asked for that can't change the answer."""
+def test_two_matches_end_the_look_up(people):
+    """Another page can't change the answer."""
     pages(people, users("a@b.example", "a@b.example", PaginationToken="next"))
     with pytest.raises(exceptions.AmbiguousUser):
         get_service().find_user(username="a@b.example")
@@ -494,8 +517,8 @@ def test_two_are_enough(people):
 
 
 @pytest.mark.parametrize("name", ['a"b', "a\\b", 'a\\"b', 'a" or username = "alice', "a\\", '"'])
-def test_quotes_in_a_name_are_no_filter(people, name):
-    """A name can't end the filter's text and begin one of its own."""
+def test_quotes_in_a_name_are_escaped(people, name):
+    """A name can't add a filter of its own."""
     if " " not in name:
         people.add(name, email_verified="true", email="quoted@example.com")
         assert get_service().find_user(username=name).username == name
@@ -517,13 +540,16 @@ def test_quotes_in_a_name_are_no_filter(people, name):
         ("grace", exceptions.NoVerifiedContact),
     ],
 )
-def test_a_users_state_says_whether_a_reset_may_be_sent(people, name, expected):
-    """A reset of one of these would end the password, and no code would come."""
+def test_a_users_state_tells_whether_a_reset_may_be_sent(people, name, expected):
+    """A reset of the others would end the password, and no code would come."""
     assert get_service().find_user(username=name).refusal is expected
 
 
 USER = PoolUser(
     username="alice",
+    sub="6b1f…",
+    email="alice@example.com",
+    phone_number="",
     status="CONFIRMED",
     enabled=True,
     email_verified=True,
@@ -544,33 +570,44 @@ USER = PoolUser(
         ({"status": "UNKNOWN"}, None),
     ],
 )
-def test_the_reason_is_the_one_to_act_on(changes, expected):
-    """Who is disabled and federated has to be enabled first."""
+def test_the_first_reason_to_act_on_is_returned(changes, expected):
+    """Somebody who is disabled and federated has to be enabled first."""
     assert replace(USER, **changes).refusal is expected
 
 
-# Time and room
+# Deadlines, permits and the circuit breaker
 
 
 def test_a_call_goes_on_after_the_wait(people, caplog):
-    """None means that no answer is known yet; what the call finds is logged."""
+    """None means that there is no answer yet; a failure is logged when it comes."""
     caplog.set_level(logging.INFO, "cognito_reset")
-    patient = made(people, calls=Calls(1))
+    patient = made(people)
     people.emulator.fail_next("ForgotPassword", Timeout(60))
     assert patient.request_code(username="alice", wait=0.01) is None
     assert caplog.records == []
     people.emulator.close()
-    settle(patient)
-    assert "operation=ForgotPassword code=unavailable aws_code=ReadTimeoutError" in caplog.text
+    assert patient.calls.wait_until_idle(10)
+    assert "operation=ForgotPassword code=maybe_sent aws_code=ReadTimeoutError" in caplog.text
 
 
-def test_an_answer_within_the_wait_is_the_answer(people):
-    """``wait`` is the longest, not the shortest time."""
+def test_an_answer_within_the_wait_is_returned(people):
+    """``wait`` is the longest time, not the shortest."""
     assert isinstance(get_service().request_code(username="alice", wait=10), Delivery)
     with pytest.raises(exceptions.UserNotFound):
         get_service().request_code(username="nobody", wait=10)
 
 
+def test_a_password_policy_is_read_within_the_wait(people):
+    """None means that there is no answer yet."""
+    policy = get_service().password_policy(wait=10)
+    assert policy is not None
+    assert policy["MinimumLength"] >= 6
+    people.emulator.fail_next("DescribeUserPool", Timeout(60))
+    assert get_service().password_policy(wait=0.01) is None
+    people.emulator.close()
+
+
+@pytest.mark.requirement("C3")
 @pytest.mark.parametrize(
     ("operation", "method", "more", "expected"),
     [
@@ -584,98 +621,200 @@ def test_an_answer_within_the_wait_is_the_answer(people):
         ("AdminResetUserPassword", "admin_reset", {}, exceptions.OutcomeUnknown),
     ],
 )
-def test_c3_the_deadline_ends_the_wait_and_not_the_call(
+def test_c3_the_deadline_ends_the_wait_but_not_the_call(
     people, caplog, operation, method, more, expected
 ):
-    """C3: the caller hears that the outcome is unknown; the thread stays taken until the call ends."""
+    """The caller learns that the outcome is unknown; the call holds its permit until it ends."""
     impatient = made(people, total_timeout=0.05, calls=Calls(1))
     _ = impatient.admin_client
     people.emulator.fail_next(operation, Timeout(60))
     with pytest.raises(expected) as caught:
         getattr(impatient, method)(username="alice", **more)
     assert caught.value.aws_code == "DeadlineExceeded"
+    assert (caught.value.sent, caught.value.answered) == (True, False)
     assert f"operation={operation} " in caplog.text
-    with pytest.raises(exceptions.Busy):
-        impatient.request_code(username="alice")
+    with pytest.raises(exceptions.Busy), impatient.permit():
+        pass
     people.emulator.close()
-    settle(impatient)
-    assert impatient._calls.submit(lambda: "free").result(10) == "free"
+    assert impatient.calls.wait_until_idle(10)
+    with impatient.permit():
+        pass
 
 
-def test_c9_a_full_house_is_busy_at_once(people, caplog):
-    """C9: no queue; and there is room again for each call that has ended."""
-    calls = Calls(2)
-    gates = [threading.Event(), threading.Event()]
-    futures = [calls.submit(partial(gate.wait, 10)) for gate in gates]
-    start = time.monotonic()
-    with pytest.raises(exceptions.Busy) as caught:
-        made(people, calls=calls).request_code(username="alice")
-    assert time.monotonic() - start < 2
-    assert caught.value.retry_after == 5
-    assert people.emulator.calls == []
-    assert "cognito_reset.busy: all 2 threads are calling Cognito" in caplog.text
-    gates[0].set()
-    assert futures[0].result(10)
-    assert isinstance(made(people, calls=calls).request_code(username="alice"), Delivery)
-    gates[1].set()
-    assert futures[1].result(10)
+def test_a_late_success_is_reported(people, caplog):
+    """The password was changed after all, so that somebody can be told and signed out."""
+    impatient, code = made(people, total_timeout=0.05), people.code("alice")
+    heard: list[str] = []
+    people.emulator.fail_next("ConfirmForgotPassword", Trickle(seconds=0.3, interval=0.01))
+    with pytest.raises(exceptions.OutcomeUnknown):
+        impatient.confirm(
+            username="alice",
+            confirmation_code=code,
+            password=NEW_PASSWORD,
+            when_late=heard.append,
+        )
+    assert impatient.calls.wait_until_idle(10)
+    [request_id] = heard
+    assert re.fullmatch(AWS_REQUEST_ID, request_id)
+    assert people.can_sign_in("alice", NEW_PASSWORD)
 
 
-@pytest.mark.parametrize("attempt", range(3))
-def test_a_thread_that_cannot_be_started_is_busy(people, attempt):
-    """The process is about to end, say: nothing is sent, and the room isn't lost."""
+def test_a_success_in_time_is_not_late(people):
+    """The result is returned to the caller."""
+    code = people.code("alice")
+    heard: list[str] = []
+    request_id = get_service().confirm(
+        username="alice", confirmation_code=code, password=NEW_PASSWORD, when_late=heard.append
+    )
+    assert wait_until_idle(10)
+    assert (bool(request_id), heard) == (True, [])
+
+
+@pytest.mark.requirement("C9")
+def test_c9_without_a_permit_nothing_is_sent(people):
+    """Public requests are refused at once; calls without a request wait for a while."""
     calls = Calls(1)
-    calls._executor.shutdown()
-    for _ in range(attempt + 1):
+    full = made(people, calls=calls, total_timeout=0.05)
+    with ThreadPoolExecutor(1) as executor, calls.permit():
+        with pytest.raises(exceptions.Busy), full.permit():
+            pass
         with pytest.raises(exceptions.Busy):
-            made(people, calls=calls).request_code(username="alice")
-    assert calls._free.acquire(blocking=False)
-    assert people.emulator.calls == []
+            executor.submit(full.request_code, username="alice").result(10)
+        assert people.emulator.calls == []
+        assert isinstance(made(people, calls=calls).request_code(username="alice"), Delivery)
 
 
-def test_a_service_has_eight_threads_of_its_own_by_default(people):
-    """Where nobody gives it any to share."""
-    assert made(people)._calls.limit == 8
+@pytest.mark.requirement("C10")
+@pytest.mark.parametrize(
+    "fault", [Timeout(), Reset(), ConnectRefused(), Status(503, ""), Junk("<html>")], ids=repr
+)
+def test_c10_the_breaker_opens_when_cognito_does_not_answer(people, fault):
+    """It opens after three calls. Then nothing is sent, and everybody gets the same error."""
+    down = made(people)
+    people.emulator.fail_next("ForgotPassword", fault, times=6)
+    for _ in range(3):
+        with pytest.raises(exceptions.Unavailable) as caught:
+            down.request_code(username="alice")
+        assert caught.value.answered is False
+    count = len(people.emulator.calls)
+    with pytest.raises(exceptions.CircuitOpen):
+        down.confirm(username="alice", confirmation_code=CODE, password=NEW_PASSWORD)
+    assert len(people.emulator.calls) == count
+    assert down.admin_reset(username="alice")  # staff's operations have a breaker of their own
 
 
-# One per process and pool
+@pytest.mark.requirement("C10")
+@pytest.mark.parametrize(
+    "fault",
+    ["TooManyRequestsException", "NotAuthorizedException", "BrandNewException", Status(403, "")],
+    ids=repr,
+)
+def test_c10_a_refusal_never_opens_the_breaker(people, fault):
+    """A 4xx is an answer."""
+    people.emulator.fail_next("ForgotPassword", fault, times=6)
+    refusing = made(people)
+    for _ in range(6):
+        with pytest.raises(ResetError) as caught:
+            refusing.request_code(username="alice")
+        assert caught.value.answered is True
 
 
+@pytest.mark.requirement("C10")
+def test_c10_a_mistake_of_the_site_never_opens_the_breaker(people):
+    """Cognito was not called."""
+    broken = made(people, client_secret=failing)
+    for _ in range(6):
+        with pytest.raises(exceptions.Misconfigured):
+            broken.request_code(username="alice")
+
+
+@pytest.mark.requirement("C10")
+def test_c10_failing_credentials_do_not_stop_the_public_operations(people):
+    """The breaker of the signed client is another one."""
+    people.emulator.fail_next("ListUsers", Error("InternalErrorException", "", 500), times=3)
+    partly = made(people)
+    for _ in range(3):
+        with pytest.raises(exceptions.Unavailable):
+            partly.find_user(username="alice")
+    with pytest.raises(exceptions.CircuitOpen):
+        partly.password_policy(wait=1)
+    assert partly.request_code(username="alice")
+    partly.close_breakers()
+    assert partly.password_policy(wait=1)
+
+
+# One service per process and pool
+
+
+@pytest.mark.requirement("C8")
 def test_c8_a_process_has_one_service_for_a_pool(cognito_emulator):
-    """C8: clients are costly to make, and safe to share among threads."""
+    """Clients are costly to make, and threads may share them."""
     assert get_service() is get_service("default")
     assert get_service("brand") is not get_service()
     assert get_service("brand") is get_service("brand")
     assert get_service("brand").client is not get_service().client
 
 
-def test_c8_all_pools_share_the_threads(cognito_emulator, settings):
-    """MAX_CONCURRENT_CALLS is the process's, whichever pool is asked for first."""
-    assert get_service("brand")._calls is get_service()._calls
+def test_c8_all_pools_share_the_permits(cognito_emulator, settings):
+    """MAX_CONCURRENT_CALLS is for the process, whichever pool is asked for first."""
+    assert get_service("brand").calls is get_service().calls
     configure(settings, MAX_CONCURRENT_CALLS=3)
-    assert get_service()._calls.limit == 3
-    assert get_service("brand")._calls is get_service()._calls
+    assert get_service().calls.limit == 3
+    assert get_service("brand").calls is get_service().calls
 
 
-def test_c8_many_threads_make_one_client(cognito_emulator, monkeypatch):
-    """C8: whoever comes second waits for the first."""
-    monkeypatch.setattr(service, "_services", {})
-    real, count = service._make_client, []
+@pytest.mark.requirement("C8")
+def test_c8_many_threads_make_one_client(cognito_emulator):
+    """The others wait for the first."""
+    count = []
 
-    def make(settings, *, signed):
-        count.append(settings.alias)
-        return real(settings, signed=signed)
+    def counted_client(pool: PoolSettings, *, signed: bool) -> Any:
+        count.append((pool.alias, signed))
+        return make_client(pool, signed=signed)
 
-    monkeypatch.setattr(service, "_make_client", make)
     start = threading.Barrier(16)
 
     def ask(_):
         start.wait(10)
         return get_service()
 
-    with ThreadPoolExecutor(16) as executor:
+    with clients_made_by(counted_client), ThreadPoolExecutor(16) as executor:
         assert len(set(map(id, executor.map(ask, range(16))))) == 1
-    assert count == ["default"]
+    assert count == [("default", False)]
+
+
+def test_another_client_factory_is_used_for_a_time(people):
+    """The test kit brings its clients so. Services with other clients are not used meanwhile."""
+    before, made_clients = get_service(), []
+
+    def own_client(pool: PoolSettings, *, signed: bool) -> Any:
+        made_clients.append(make_client(pool, signed=signed))
+        return made_clients[-1]
+
+    with clients_made_by(own_client):
+        service = get_service()
+        assert service is get_service() is not before
+        assert [service.client, service.admin_client] == made_clients
+    assert get_service().client not in made_clients
+
+
+def test_another_client_factory_closes_the_breakers(people):
+    """Otherwise a test would begin with the outage of the previous test."""
+    down = get_service()
+    people.emulator.fail_next("ForgotPassword", Reset(), times=3)
+    for _ in range(3):
+        with pytest.raises(exceptions.MaybeSent):
+            down.request_code(username="alice")
+    with pytest.raises(exceptions.CircuitOpen):
+        down.request_code(username="alice")
+    with clients_made_by(make_client):
+        pass
+    assert down.request_code(username="alice")
+
+
+def test_a_process_without_calls_is_idle():
+    """It may not have made a call yet."""
+    assert wait_until_idle(0)
 
 
 @pytest.mark.parametrize(
@@ -691,15 +830,16 @@ def test_c8_many_threads_make_one_client(cognito_emulator, monkeypatch):
     ids=str,
 )
 def test_a_changed_setting_makes_another_service(cognito_emulator, settings, change):
-    """override_settings works here, too."""
+    """Therefore override_settings works."""
     before = get_service()
     configure(settings, **change)
     assert get_service() is not before
     assert get_service() is get_service()
 
 
-def test_what_a_service_is_made_of(cognito_emulator, settings):
-    """The client has the settings' Region, timeouts and as many connections as threads (C9)."""
+@pytest.mark.requirement("C9")
+def test_c9_a_service_is_made_of_the_settings(cognito_emulator, settings):
+    """The clients have the settings' Region and timeouts, and a connection for each permit."""
     configure(
         settings,
         pool={"REGION": "eu-central-1"},
@@ -710,7 +850,7 @@ def test_what_a_service_is_made_of(cognito_emulator, settings):
     )
     ours = get_service()
     assert type(ours) is OurService
-    assert ours._calls.limit == 3
+    assert ours.calls.limit == 3
     for client in (ours.client, ours.admin_client):
         config: Any = client.meta.config
         assert client.meta.region_name == "eu-central-1"
@@ -722,80 +862,60 @@ def test_what_a_service_is_made_of(cognito_emulator, settings):
         assert config.user_agent_extra.startswith("django-cognito-reset/")
 
 
-def test_a_pool_that_is_not_there_is_a_mistake_of_the_sites():
-    """Said by conf, in its own words."""
+def test_an_unknown_pool_is_a_mistake_of_the_site():
+    """conf raises the error."""
     with pytest.raises(CognitoResetMisconfigured, match="no pool"):
         get_service("nowhere")
 
 
-@pytest.mark.parametrize(
-    ("region", "name"),
-    [("eu west 1", "InvalidRegionError"), ("-", "InvalidRegionError"), (5, "TypeError")],
-)
-def test_a_bad_region_is_a_mistake_of_the_sites(settings, caplog, region, name):
-    """Never a 500 with detail: unavailable for people, CRITICAL in the log."""
-    configure(settings, pool={"REGION": region})
-    with pytest.raises(exceptions.Misconfigured) as caught:
-        get_service()
-    assert caught.value.aws_code == name
-    [record] = caplog.records
-    assert record.levelno == logging.CRITICAL
-    assert f"operation=CreateClient code=unavailable aws_code={name}" in record.getMessage()
-
-
-def test_a_bad_profile_is_a_mistake_of_the_sites(settings, caplog, monkeypatch):
-    """The machine's, here; and once it is mended, the next request gets its service."""
+def test_a_client_that_cannot_be_made_is_a_mistake_of_the_site(settings, caplog, monkeypatch):
+    """
+    It is CRITICAL in the log, and people see no detail. As soon as it is corrected, the next request has
+    a service.
+    """
     configure(settings, TOTAL_TIMEOUT_SECONDS=14)
     monkeypatch.setenv("AWS_PROFILE", "nobody")
     with pytest.raises(exceptions.Misconfigured) as caught:
         get_service()
     assert caught.value.aws_code == "ProfileNotFound"
     assert caught.value.__context__ is None
+    [record] = caplog.records
+    assert record.levelno == logging.CRITICAL
+    text = "operation=CreateClient code=unavailable aws_code=ProfileNotFound"
+    assert text in record.getMessage()
     monkeypatch.delenv("AWS_PROFILE")
     assert isinstance(get_service(), CognitoService)
-
-
-def test_a_childs_process_starts_with_nothing(monkeypatch):
-    """C8: no client, no thread and no lock of its parent's (test_service_transport forks)."""
-    monkeypatch.setattr(service, "_services", dict(service._services))
-    monkeypatch.setattr(service, "_calls", Calls(8))
-    monkeypatch.setattr(service, "_lock", threading.Lock())
-    before, lock = get_service(), service._lock
-    service._forget()
-    assert service._lock is not lock
-    assert service._services == {}
-    assert service._calls is None
-    assert get_service() is not before
-    assert get_service()._calls is not before._calls
 
 
 # Secrets
 
 
-def test_h5_a_service_shows_no_secret(people):
-    """H5: by repr."""
-    text = repr(get_service())
-    assert text == f"<CognitoService {people.pool['USER_POOL_ID']}>"
-    assert repr(made(people, user_pool_id="")) == "<CognitoService >"
+@pytest.mark.requirement("H5")
+def test_h5_a_services_repr_has_no_secret(people):
+    """Its attributes have no secret, either. An error tracker may show them."""
+    service = get_service()
+    assert people.pool["CLIENT_SECRET"] not in f"{service!r} {vars(service)}"
 
 
-@sensitive_variables()
-def confirm_as_a_view_does():
+def confirm_as_a_view_does(kind):
+    """Hold no plain string, as the app's views don't; ``kind`` makes one for the call alone."""
     get_service().confirm(
-        username="alice", confirmation_code=CODE, password=NEW_PASSWORD, client_metadata={"a": "b"}
+        username="alice", confirmation_code=kind(CODE), password=kind(NEW_PASSWORD)
     )
 
 
 FAULTS = ["CodeMismatchException", "InvalidPasswordException", "BrandNewException", Timeout(), None]
 
 
+@pytest.mark.requirement("H1")
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
-def test_h1_an_error_report_shows_neither_password_nor_code(people, fault):
-    """H1: Django's report to ADMINS, with all frames that the exception went through."""
+@pytest.mark.parametrize("kind", [str, Secret])
+def test_h1_an_error_report_shows_neither_password_nor_code(people, fault, kind):
+    """Django's report to ADMINS has the locals of all frames of the traceback."""
     if fault is not None:
         people.emulator.fail_next("ConfirmForgotPassword", fault)
     with pytest.raises(ResetError) as caught:
-        confirm_as_a_view_does()
+        confirm_as_a_view_does(kind)
     error = caught.value
     reporter = ExceptionReporter(
         RequestFactory().post("/"), type(error), error, error.__traceback__
@@ -806,62 +926,55 @@ def test_h1_an_error_report_shows_neither_password_nor_code(people, fault):
     assert CODE not in report
 
 
+@pytest.mark.requirement("H5")
+@pytest.mark.parametrize("kind", [str, Secret])
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
-def test_h5_an_error_brings_nothing_of_its_thread_along(people, monkeypatch, fault):
-    """H5: no frame of the worker's, no context, no cause; with all locals, too."""
+def test_h5_an_error_has_no_frame_of_the_thread_and_no_secret(people, fault, kind):
+    """A tracker keeps the locals of all frames, and follows context and cause."""
     if fault is not None:
         people.emulator.fail_next("ConfirmForgotPassword", fault)
-    results: list[Any] = []
-    real = CognitoService._worker
-
-    def worker(self, *args, **kwargs):
-        results.append(real(self, *args, **kwargs))
-        return results[-1]
-
-    monkeypatch.setattr(CognitoService, "_worker", worker)
     with pytest.raises(ResetError) as caught:
-        confirm_as_a_view_does()
-    [error] = results
-    assert error is caught.value
-    names = [frame.name for frame in traceback.extract_tb(error.__traceback__)]
-    assert names[-2:] == ["confirm_as_a_view_does", "call"]
-    assert not {"_worker", "worker", "_sent", "_api_call", "_make_api_call"} & set(names)
+        confirm_as_a_view_does(kind)
+    error = caught.value
+    frames = traceback.extract_tb(error.__traceback__)
+    assert not [frame for frame in frames if "botocore" in frame.filename]
+    assert not [frame for frame in frames if frame.filename.endswith(("calls.py", "client.py"))]
     assert (error.__context__, error.__cause__) == (None, None)
-    tail: Any = error.__traceback__
-    while tail.tb_next:
-        tail = tail.tb_next
     shown = "".join(
-        traceback.TracebackException(type(error), error, tail, capture_locals=True).format()
+        traceback.TracebackException.from_exception(error, capture_locals=True).format()
     )
-    assert "in call" in shown
+    assert "<Secret>" in shown
     assert NEW_PASSWORD not in shown
     assert CODE not in shown
     assert not hasattr(error, "__notes__")
 
 
-def test_h2_other_codes_botocore_may_say_what_it_likes(people, caplog):
-    """H2: our calls are silent at DEBUG, and a client in another thread isn't."""
+@pytest.mark.requirement("H2")
+def test_h2_only_our_calls_are_silent_at_debug(people, caplog):
+    """botocore logs what other code of the site does, as usual."""
     caplog.set_level(logging.DEBUG)
     code = people.code("alice")
     get_service().confirm(username="alice", confirmation_code=code, password=NEW_PASSWORD)
     assert NEW_PASSWORD not in caplog.text
     assert code not in caplog.text
     botocore_said = [r for r in caplog.records if r.name.startswith(("botocore", "urllib3"))]
-    assert [r for r in botocore_said if r.threadName and "cognito_reset" in r.threadName] == []
+    assert [r for r in botocore_said if r.threadName == THREAD_NAME] == []
     get_service().admin_client.list_users(UserPoolId=people.pool["USER_POOL_ID"])
     assert any(r.name == "botocore.endpoint" for r in caplog.records)
 
 
-def test_h2_what_is_worse_than_debug_is_said(people, caplog):
-    """H2: only botocore's DEBUG records print parameters; its warnings stay."""
+@pytest.mark.requirement("H2")
+def test_h2_what_is_worse_than_debug_is_logged(people, caplog):
+    """Only botocore's DEBUG records have parameters in them."""
     caplog.set_level(logging.DEBUG)
 
-    def say() -> None:
+    def secret() -> str:  # called in the thread of a call
         logging.getLogger("botocore.endpoint").debug("secret")
         logging.getLogger("botocore.endpoint").info("news")
         logging.getLogger("urllib3.connectionpool").warning("trouble")
         logging.getLogger("site").debug("own")
+        return str(people.pool["CLIENT_SECRET"])
 
-    future: Future[Any] = get_service()._calls.submit(say)
-    future.result(10)
-    assert [record.getMessage() for record in caplog.records] == ["news", "trouble", "own"]
+    assert made(people, client_secret=secret).request_code(username="alice")
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages == ["news", "trouble", "own"]

@@ -1,44 +1,51 @@
 """
-What can go wrong: one family of errors, and one table from AWS's errors to ours.
+``ResetError`` and its subclasses, and the one table from Cognito's errors to them.
 
-``translate()`` turns whatever boto3 raised into a ``ResetError`` that keeps nothing of it but AWS's
-name for the error and the request id: no parameter, no vendor text, no context. The table's key is
-(operation, AWS code, start of the message), for Cognito uses one code for several things. It covers
-every error that botocore's model lists for the operations that we call (a test reads the model),
-and what no model lists has an answer too.
+The table's key is (operation, Cognito's error code, start of Cognito's message), because Cognito uses
+one code for several things. It has a row for every error that botocore's model lists for the operations
+that this app calls (a test compares it with the model), and a default for each other error. What boto3
+raises is looked up in the table by ``cognito_reset.cognito.client``.
 """
 
 from __future__ import annotations
 
 import logging
-import re
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Final
 
-from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
+
+from cognito_reset.conf import CognitoResetMisconfigured
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
 
-SHORT_WAIT_SECONDS: Final = 5
-LONG_WAIT_SECONDS: Final = 60
+logger = logging.getLogger(__name__)
 
 
-class CognitoResetMisconfigured(ImproperlyConfigured):
-    """
-    A setting that can't be used. Outside of the family below, so that nothing takes it for an
-    answer of Cognito's; the system checks find it first, and the interfaces answer 503 without detail.
-    """
-
-
+@dataclass(kw_only=True, eq=False)
 class ResetError(Exception):
     """
-    A reset that wasn't done, or wasn't proved done.
+    A reset was not done, or nothing proves that it was.
 
-    ``code`` is stable and documented, ``name`` what Cognito calls it, ``field`` the serializer's
-    field that it is about, ``message`` the words for a person, ``status`` the HTTP status of the
-    pages and of REST, ``outcome`` what signals and the audit say. ``retry_after`` is in seconds.
-    ``sent``: Cognito may have got the call.
+    Of the class:
+
+    - ``code``: stable and documented; REST, signals and the audit use it.
+    - ``name``: Cognito's name for the error, for the AWS interface.
+    - ``field``: the serializer's field that the error is about, or None.
+    - ``message``: the text for a person.
+    - ``status``: the HTTP status of the pages and of REST.
+    - ``outcome``: a value of ``ResetEvent.Outcome``.
+    - ``level``: the level at which the error is logged.
+    - ``wait``: the default of ``retry_after``, in seconds.
+
+    Of the instance:
+
+    - ``aws_code`` and ``request_id``: Cognito's own, for the log and for AWS's support; "" if unknown.
+    - ``retry_after``: the seconds after which to try again, or None.
+    - ``sent``: Cognito may have received the call.
+    - ``answered``: True if Cognito answered with a status below 500, False if it was called and did not,
+      None if it was not called at all.
     """
 
     code: ClassVar[str]
@@ -50,31 +57,24 @@ class ResetError(Exception):
     level: ClassVar[int] = logging.INFO
     wait: ClassVar[int | None] = None
 
-    def __init__(
-        self,
-        *,
-        aws_code: str = "",
-        request_id: str = "",
-        retry_after: int | None = None,
-        sent: bool = False,
-    ) -> None:
-        super().__init__()
-        self.aws_code = aws_code
-        self.request_id = request_id
-        self.sent = sent
-        self.retry_after = self.wait if retry_after is None else retry_after
+    aws_code: str = ""
+    request_id: str = ""
+    retry_after: int | None = None
+    sent: bool = False
+    answered: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.retry_after is None:
+            self.retry_after = self.wait
 
     def __str__(self) -> str:
         return f"{self.code} {self.aws_code}".strip()
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self}>"
-
 
 class AccountRefused(ResetError):
     """
-    Depends on the account, so no public interface shows it: the request step answers as if a code had
-    been sent. Staff read the message, which the subclasses make specific.
+    The reason depends on the account, so no public interface shows it: the request step answers as if
+    Cognito had sent a code. Staff read the message; each subclass has a specific one.
     """
 
     code = "account_refused"
@@ -159,7 +159,7 @@ class TriggerFailed(AccountRefused):
 
 
 class UpstreamThrottled(AccountRefused):
-    """Hidden at the request step, for a retry at once would only make it worse."""
+    """AWS limits the rate. The request step hides it, because an immediate retry would add to the load."""
 
     code = "upstream_throttled"
     outcome = "failed"
@@ -168,7 +168,7 @@ class UpstreamThrottled(AccountRefused):
 
 
 class CodeInvalid(ResetError):
-    """One error for all that depends on the account at the confirm step."""
+    """The confirm step's one error for everything that depends on the account."""
 
     code = "code_invalid"
     name = "CodeMismatchException"
@@ -200,10 +200,11 @@ class PasswordCompromised(ResetError):
     message = _("Choose a password that is harder to guess. This one is known to attackers.")
 
 
+@dataclass(kw_only=True, eq=False)
 class Throttled(ResetError):
     """
-    Our own limits. ``cool_down``: only the short wait between two codes refused it. ``refused_by``:
-    throttling's own names of the limits that did.
+    One of the app's own rate limits refused the attempt. ``cool_down`` is True if it was only the short
+    wait between two codes.
     """
 
     code = "throttled"
@@ -212,36 +213,39 @@ class Throttled(ResetError):
     outcome = "throttled"
     message = _("Too many attempts. Wait, then try again.")
 
-    def __init__(
-        self, *, retry_after: int, cool_down: bool = False, refused_by: tuple[Any, ...] = ()
-    ) -> None:
-        super().__init__(retry_after=retry_after)
-        self.cool_down = cool_down
-        self.refused_by = refused_by
+    cool_down: bool = False
 
 
 class Unavailable(ResetError):
-    """Nothing was done, and it is the same for everybody."""
+    """Nothing was done, for a reason that is the same for everybody."""
 
     code = "unavailable"
     status = 503
     outcome = "failed"
     level = logging.ERROR
-    wait = LONG_WAIT_SECONDS
+    wait = 60
     message = _("Sorry, there is a problem with the service. Try again in a few minutes.")
 
 
 class Busy(Unavailable):
-    """Every thread that may call Cognito is taken, or Cognito asks everybody to slow down."""
+    """All permits for calls are taken, or Cognito limits the rate of ConfirmForgotPassword."""
 
     name = "TooManyRequestsException"
     level = logging.WARNING
-    wait = SHORT_WAIT_SECONDS
+    wait = 5
+
+
+class CircuitOpen(Unavailable):
+    """The last calls had no answer, so this one was not made (see ``calls.CircuitBreaker``)."""
+
+    level = logging.WARNING
+    wait = 5
 
 
 class MaybeSent(Unavailable):
-    """The request step's unknown outcome: asking again is safe, after a look into the inbox."""
+    """Whether Cognito sent a code is unknown. It is safe to ask again, after a look into the inbox."""
 
+    code = "maybe_sent"
     outcome = "unknown"
     message = _(
         "Sorry, there is a problem with the service. A code may be on its way to you. "
@@ -250,13 +254,13 @@ class MaybeSent(Unavailable):
 
 
 class Misconfigured(Unavailable):
-    """The site's own mistake, which only Cognito could tell."""
+    """The site's settings, credentials or policies are wrong."""
 
     level = logging.CRITICAL
 
 
 class OutcomeUnknown(ResetError):
-    """The call was sent, and whether it was done can't be known. Never retried."""
+    """The call was sent, and whether Cognito carried it out is unknown. It is never sent again."""
 
     code = "outcome_unknown"
     status = 502
@@ -268,47 +272,40 @@ class OutcomeUnknown(ResetError):
     )
 
 
-# Keys of a row beside AWS's own codes.
-OTHER: Final = "*"  # any other error below 500
-SERVER_ERROR: Final = "5xx"  # any other error from 500 on
-UNPROVEN: Final = "-"  # sent, and no answer that proves anything
+def misconfigured(error: CognitoResetMisconfigured) -> Misconfigured:
+    """Log which setting can't be used, and return the error that callers may see."""
+    logger.critical("cognito_reset.misconfigured: %s", error)
+    return Misconfigured()
 
-# The three texts are Cognito's (developer guide; botocore names no codes for them).
+
+# Keys of rows that stand for errors without a row of their own.
+SERVER_ERROR: Final = "InternalErrorException"  # this one, and others with a status of 500 or more
+OTHER: Final = "*"  # any other error with a status below 500
+UNPROVEN: Final = "-"  # the call was sent, and no answer proves what became of it
+
+# Starts of Cognito's messages (developer guide; botocore's model has no codes for these cases).
 _SECRET_HASH_TEXTS = ("Unable to verify secret hash", "Client ")
+_INVALID_VALUE_TEXT = "1 validation error detected: Value at 'password'"
 _RATE_CODES = (
-    "TooManyRequestsException",
-    "ThrottlingException",
-    "ThrottledException",
-    "Throttling",
-    "RequestThrottled",
-    "RequestThrottledException",
-    "RequestLimitExceeded",
-    "SlowDown",
-)
-# What the site's credentials, policies, clock or Region can cause, on any operation.
+    "TooManyRequestsException", "ThrottlingException", "ThrottledException", "Throttling",
+    "RequestThrottledException", "RequestThrottled", "RequestLimitExceeded", "SlowDown",
+)  # fmt: skip
+# Any operation may have these; the site's credentials, policies, clock or Region cause them. A replica
+# Region answers OperationNotEnabledException to resets.
 _SITE_CODES = (
-    "ResourceNotFoundException",
-    "OperationNotEnabledException",  # a replica Region takes no resets
-    "AccessDeniedException",
-    "AccessDenied",
-    "UnrecognizedClientException",
-    "InvalidClientTokenId",
-    "InvalidSignatureException",
-    "SignatureDoesNotMatch",
-    "IncompleteSignature",
-    "MissingAuthenticationTokenException",
-    "MissingAuthenticationToken",
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "UnknownOperationException",
-)
+    "ResourceNotFoundException", "OperationNotEnabledException", "UnknownOperationException",
+    "AccessDeniedException", "AccessDenied", "UnrecognizedClientException", "InvalidClientTokenId",
+    "InvalidSignatureException", "SignatureDoesNotMatch", "IncompleteSignature",
+    "MissingAuthenticationTokenException", "MissingAuthenticationToken",
+    "ExpiredTokenException", "ExpiredToken",
+)  # fmt: skip
 
 Rows = dict[tuple[str, str], type[ResetError]]
 
 _EVERY: Rows = {
     **{(code, ""): Misconfigured for code in _SITE_CODES},
     **{("NotAuthorizedException", text): Misconfigured for text in _SECRET_HASH_TEXTS},
-    ("ForbiddenException", ""): Unavailable,  # WAF, which doesn't know accounts
+    ("ForbiddenException", ""): Unavailable,  # AWS WAF, which knows no accounts
     (SERVER_ERROR, ""): Unavailable,
 }
 _ACCOUNT: Rows = {
@@ -333,7 +330,6 @@ _ACCOUNT: Rows = {
 _STAFF: Rows = {
     **_EVERY,
     **_ACCOUNT,
-    ("InternalErrorException", ""): OutcomeUnknown,
     (SERVER_ERROR, ""): OutcomeUnknown,
     (UNPROVEN, ""): OutcomeUnknown,
 }
@@ -342,7 +338,6 @@ _READ: Rows = {
     ("InvalidParameterException", ""): AccountRefused,
     ("NotAuthorizedException", ""): Misconfigured,
     **{(code, ""): UpstreamThrottled for code in _RATE_CODES},
-    ("InternalErrorException", ""): Unavailable,
     (UNPROVEN, ""): Unavailable,
     (OTHER, ""): Unavailable,
 }
@@ -350,7 +345,6 @@ _OPERATIONS: dict[str, Rows] = {
     "ForgotPassword": {
         **_EVERY,
         **_ACCOUNT,
-        ("InternalErrorException", ""): Unavailable,
         (UNPROVEN, ""): MaybeSent,
     },
     "ConfirmForgotPassword": {
@@ -363,20 +357,16 @@ _OPERATIONS: dict[str, Rows] = {
         ("UserNotConfirmedException", ""): CodeInvalid,
         ("NotAuthorizedException", ""): CodeInvalid,
         ("InvalidParameterException", ""): CodeInvalid,
-        # Cognito validates the request before it looks at the user: true for everybody.
-        ("InvalidParameterException", "1 validation error detected: Value at 'password'"): (
-            PasswordInvalid
-        ),
+        # Cognito validates the request before it looks at the user, so this tells nothing of one.
+        ("InvalidParameterException", _INVALID_VALUE_TEXT): PasswordInvalid,
         ("InvalidPasswordException", ""): PasswordInvalid,
         ("InvalidPasswordException", "Provided password cannot be used"): PasswordCompromised,
         ("PasswordHistoryPolicyViolationException", ""): PasswordReused,
-        # Whether the password was changed when the post confirmation trigger failed, AWS
-        # doesn't say.
+        # AWS doesn't document whether the password is changed if the post confirmation trigger fails.
         ("UserLambdaValidationException", ""): OutcomeUnknown,
         ("UnexpectedLambdaException", ""): OutcomeUnknown,
         ("InvalidLambdaResponseException", ""): OutcomeUnknown,
         **{(code, ""): Busy for code in _RATE_CODES},
-        ("InternalErrorException", ""): OutcomeUnknown,
         (SERVER_ERROR, ""): OutcomeUnknown,
         (UNPROVEN, ""): OutcomeUnknown,
         (OTHER, ""): CodeInvalid,
@@ -393,61 +383,22 @@ TABLE: Final[dict[tuple[str, str, str], type[ResetError]]] = {
 }
 
 
-def translate(operation: str, error: Exception) -> ResetError:
+def error_class(operation: str, code: str, text: str, status: int) -> type[ResetError]:
     """
-    Give our error for what boto3 raised from ``operation``. It is returned, not raised: a raised
-    one would carry ``error``, and with it the parameters, in its context.
+    Return the table's class for an answer of Cognito: ``code`` and ``text`` are its error's name and
+    message, ``status`` its HTTP status. The row with the longest start of ``text`` wins.
     """
-    from botocore import exceptions as botocore_exceptions
-
-    if isinstance(error, botocore_exceptions.ClientError):
-        return _from_answer(operation, error.response)
-    name = type(error).__name__
-    if isinstance(error, botocore_exceptions.ParamValidationError):
-        return TABLE[operation, "InvalidParameterException", ""](aws_code=name)
-    if isinstance(error, botocore_exceptions.SSLError):
-        # Of TLS only a refused certificate is known to come before the request.
-        if "CERTIFICATE_VERIFY_FAILED" not in str(error):
-            return unproven(operation, aws_code=name)
-        return Unavailable(aws_code=name)
-    if isinstance(error, botocore_exceptions.ConnectionError):  # before anything was sent
-        return Unavailable(aws_code=name)
-    if isinstance(error, botocore_exceptions.BotoCoreError) and not isinstance(
-        error, (botocore_exceptions.HTTPClientError, botocore_exceptions.IncompleteReadError)
-    ):
-        return Misconfigured(aws_code=name)  # credentials, Region, endpoint: nothing was sent
-    return unproven(operation, aws_code=name)
-
-
-def unproven(operation: str, *, aws_code: str = "", request_id: str = "") -> ResetError:
-    """Give the error for a call that was sent and that nothing proves done."""
-    return TABLE[operation, UNPROVEN, ""](aws_code=aws_code, request_id=request_id, sent=True)
-
-
-def request_id_of(metadata: dict[str, Any]) -> str:
-    """Give the request id of ``ResponseMetadata``, or "" where none that could be AWS's is there."""
-    request_id = metadata.get("RequestId")
-    if isinstance(request_id, str) and re.fullmatch(r"[A-Za-z0-9-]{1,64}", request_id):
-        return request_id
-    return ""
-
-
-def _from_answer(operation: str, response: Any) -> ResetError:
-    answer, metadata = response.get("Error", {}), response.get("ResponseMetadata", {})
-    code, text = str(answer.get("Code", "")), str(answer.get("Message", ""))
-    status = metadata.get("HTTPStatusCode", 0)
-    row = _row(operation, code, text, status)
-    known = (operation, code, "") in TABLE or re.fullmatch(r"[A-Za-z0-9]{1,64}", code)
-    aws_code = code if known else "unknown"
-    return row(aws_code=aws_code, request_id=request_id_of(metadata), sent=True)
-
-
-def _row(operation: str, code: str, text: str, status: int) -> type[ResetError]:
     starts = [key[2] for key in TABLE if key[:2] == (operation, code) and text.startswith(key[2])]
     if starts:
         return TABLE[operation, code, max(starts, key=len)]
     if status >= 500:
         return TABLE[operation, SERVER_ERROR, ""]
-    if code.isdigit():  # botocore's name for an answer that isn't Cognito's: a WAF, a proxy
+    if code.isdigit():  # botocore's name for an answer that isn't Cognito's, of a WAF or a proxy
         return Unavailable
     return TABLE[operation, OTHER, ""]
+
+
+def unproven(operation: str, *, aws_code: str = "", request_id: str = "") -> ResetError:
+    """Return the error for a call that was sent and that no answer proves done."""
+    error = TABLE[operation, UNPROVEN, ""]
+    return error(aws_code=aws_code, request_id=request_id, sent=True, answered=False)

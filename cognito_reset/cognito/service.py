@@ -1,11 +1,9 @@
 """
-The one door to Amazon Cognito, and the only room that imports boto3.
+The only way to Amazon Cognito: ``CognitoService``, with one method per operation, and ``get_service()``.
 
-``CognitoService`` knows no settings; ``get_service()`` reads them and keeps one service per process
-and pool. Every call goes through ``_call()``: one request on the wire, in a bounded pool of threads,
-with a total deadline, and with a success that is proved. A worker never raises: it returns a value
-or a ``ResetError``, for an exception that crosses threads brings the worker's frames along, and with
-them the password.
+``CognitoService`` knows no settings; ``get_service()`` reads them, and keeps one service per process and
+pool. Each method sends one request, in a thread of ``calls.Calls``. Passwords, codes and client secrets
+are ``Secret`` objects, which are read only there, where the request's parameters are built.
 """
 
 from __future__ import annotations
@@ -13,74 +11,47 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import json
 import logging
 import os
 import re
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict, Unpack
 
 from django.utils import timezone
-from django.views.decorators.debug import sensitive_variables
 
-from cognito_reset import __version__
-from cognito_reset.cognito.errors import (
-    AmbiguousUser,
-    Busy,
-    CognitoResetMisconfigured,
-    FederatedUser,
-    Misconfigured,
-    NotActivated,
-    NotConfirmed,
-    NoVerifiedContact,
-    ResetError,
-    UserDisabled,
-    UserNotFound,
-    request_id_of,
-    translate,
-    unproven,
-)
+from cognito_reset.cognito import errors
+from cognito_reset.cognito.calls import Calls, CircuitBreaker
+from cognito_reset.cognito.client import make_client, prepare, request_id_of, send
 from cognito_reset.conf import DEFAULT_POOL, PoolSettings, conf
+from cognito_reset.secret import Secret
 
 if TYPE_CHECKING:
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
 
 logger = logging.getLogger(__name__)
 
-P = ParamSpec("P")
-T = TypeVar("T")
-Secret = str | Callable[[], str] | None
-THREAD_NAME: Final = "cognito_reset"
 
+class Context(TypedDict, total=False):
+    """What the public operations pass on to Cognito and to the pool's Lambda functions, if there is any."""
 
-def holding_nothing(method: Callable[P, T]) -> Callable[P, T]:
-    """
-    Mask ``method``'s frames in Django's reports, and begin our errors' tracebacks anew where no frame
-    of ours holds an argument: trackers that keep locals know of no mask.
-    """
-    masked = sensitive_variables()(method)
-
-    @wraps(method)
-    def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return masked(*args, **kwargs)
-        except ResetError as error:
-            failure = error.with_traceback(None)
-        finally:
-            del args, kwargs
-        raise failure
-
-    return call
+    client_metadata: dict[str, str] | None
+    analytics_endpoint_id: str | None
+    encoded_data: str | None
+    ip_address: str | None
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """Where Cognito says that it sent a code. ``destination`` is masked, and may be made up."""
+    """
+    Where Cognito says that it sent a code (CodeDeliveryDetails). ``destination`` is masked by Cognito, and
+    made up for unknown users if the app client prevents user existence errors (developer guide).
+    ``medium`` is "EMAIL" or "SMS", ``attribute`` "email" or "phone_number"; each may be "".
+    """
 
     destination: str
     medium: str
@@ -90,9 +61,15 @@ class Delivery:
 
 @dataclass(frozen=True)
 class PoolUser:
-    """A user as ListUsers shows one: eventually consistent, so ``looked_up_at`` belongs to it."""
+    """
+    A user as ListUsers shows one. The list is eventually consistent (botocore's model), so
+    ``looked_up_at`` belongs to the answer. ``email`` and ``phone_number`` are "" if the user has none.
+    """
 
-    username: str
+    username: str = field(repr=False)
+    sub: str = field(repr=False)
+    email: str = field(repr=False)
+    phone_number: str = field(repr=False)
     status: str
     enabled: bool
     email_verified: bool
@@ -100,58 +77,35 @@ class PoolUser:
     looked_up_at: datetime
 
     @property
-    def refusal(self) -> type[ResetError] | None:
+    def refusal(self) -> type[errors.ResetError] | None:
         """
-        Why AdminResetUserPassword must not be sent: it could end the user's password without any
-        code reaching the user.
+        Return why AdminResetUserPassword must not be sent, or None if it may be: it could end the user's
+        password although no code can reach the user.
         """
         if not self.enabled:
-            return UserDisabled
+            return errors.UserDisabled
         if self.status == "EXTERNAL_PROVIDER":
-            return FederatedUser
+            return errors.FederatedUser
         if self.status == "FORCE_CHANGE_PASSWORD":
-            return NotActivated
+            return errors.NotActivated
         if self.status == "UNCONFIRMED":
-            return NotConfirmed
+            return errors.NotConfirmed
         if not (self.email_verified or self.phone_verified):
-            return NoVerifiedContact
+            return errors.NoVerifiedContact
         return None
-
-
-class Calls:
-    """
-    The threads that call Cognito: as many calls at once as there are threads, and no queue. A
-    thread can't be cancelled, so whoever waits may stop waiting, and the thread stays taken until
-    its call ends.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self._free = threading.BoundedSemaphore(limit)
-        self._executor = ThreadPoolExecutor(max_workers=limit, thread_name_prefix=THREAD_NAME)
-
-    def submit(self, call: Callable[[], Any]) -> Future[Any]:
-        if not self._free.acquire(blocking=False):
-            logger.warning("cognito_reset.busy: all %d threads are calling Cognito", self.limit)
-            raise Busy
-        try:
-            future = self._executor.submit(call)
-        except RuntimeError:  # no thread can be started, or the process is about to end
-            future = None
-        if future is None:
-            self._free.release()
-            raise Busy
-        future.add_done_callback(lambda _: self._free.release())
-        return future
 
 
 class CognitoService:
     """
     The operations of a reset on one user pool.
 
-    ``client`` is an unsigned client, ``make_admin_client`` makes a signed one when staff need it.
-    ``client_secret`` may be a callable, called for each request. ``total_timeout`` is in seconds.
-    All methods raise ``ResetError`` and nothing else of Cognito's.
+    - ``client`` is an unsigned client. ``make_admin_client`` makes a signed one, when it is first needed.
+    - ``client_secret`` may be a callable, which is called for each request.
+    - ``calls`` has the bulkhead's permits, which all services of a process share.
+    - ``total_timeout`` is the number of seconds after which a caller stops waiting for an answer.
+
+    All methods raise ``ResetError`` and its subclasses, and nothing of boto3's. They may raise ``Busy`` and
+    ``CircuitOpen``, if nothing was sent.
     """
 
     def __init__(
@@ -159,57 +113,57 @@ class CognitoService:
         client: CognitoIdentityProviderClient,
         *,
         client_id: str,
-        client_secret: Secret = None,
-        user_pool_id: str = "",
-        make_admin_client: Callable[[], CognitoIdentityProviderClient] | None = None,
-        calls: Calls | None = None,
-        total_timeout: float = 16.0,
+        client_secret: Secret | Callable[[], Secret | str | None] | None,
+        user_pool_id: str,
+        make_admin_client: Callable[[], CognitoIdentityProviderClient],
+        calls: Calls,
+        total_timeout: float,
     ) -> None:
-        self.client = _prepared(client)
+        self.client = prepare(client)
+        self.calls = calls
         self._client_id = client_id
         self._client_secret = client_secret
         self._user_pool_id = user_pool_id
         self._make_admin_client = make_admin_client
         self._admin_client: CognitoIdentityProviderClient | None = None
         self._lock = threading.Lock()
-        self._calls = calls or Calls(8)
         self._total_timeout = total_timeout
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._user_pool_id}>"
+        self.close_breakers()
 
     @property
     def admin_client(self) -> CognitoIdentityProviderClient:
-        """The signed client, made when it is first needed: only staff's features have credentials."""
+        """Return the signed client, made when it is first needed: only staff's features need credentials."""
         with self._lock:
             if self._admin_client is None:
-                if self._make_admin_client is None:
-                    raise CognitoResetMisconfigured("This service has no signed client.")
-                self._admin_client = _prepared(self._make_admin_client())
+                self._admin_client = prepare(self._make_admin_client())
             return self._admin_client
 
-    @sensitive_variables()
+    def close_breakers(self) -> None:
+        """Call Cognito again, whatever it answered before. Calls that are running don't count any more."""
+        # Two breakers, because a source of credentials that hangs must not stop what needs none.
+        names = {False: self._user_pool_id, True: f"{self._user_pool_id} (signed)"}
+        self._breakers = {signed: CircuitBreaker(name) for signed, name in names.items()}
+
+    @contextmanager
+    def permit(self) -> Iterator[None]:
+        """
+        Hold one of the bulkhead's permits for a whole request. Raise ``Busy`` at once if none is free, and
+        ``CircuitOpen`` while Cognito doesn't answer. Calls that are made meanwhile share that permit; other
+        calls wait a few seconds for their own.
+        """
+        self._breakers[False].check()
+        with self.calls.permit():
+            yield
+
     def request_code(
-        self,
-        *,
-        username: str,
-        client_metadata: dict[str, str] | None = None,
-        analytics_endpoint_id: str | None = None,
-        encoded_data: str | None = None,
-        ip_address: str | None = None,
-        wait: float | None = None,
+        self, *, username: str, wait: float | None = None, **context: Unpack[Context]
     ) -> Delivery | None:
         """
-        Have Cognito send a code (ForgotPassword). ``None``: no answer after ``wait`` seconds, and
-        the call goes on; what it finds is logged.
+        Have Cognito send a code (ForgotPassword). Return None if there is no answer after ``wait``
+        seconds; the call goes on then, and if it fails that is logged.
         """
-        answer = self._call(
-            "ForgotPassword",
-            lambda: self._public_parameters(
-                username, client_metadata, analytics_endpoint_id, encoded_data, ip_address
-            ),
-            wait=wait,
-        )
+        parameters = self._public_parameters(username, **context)
+        answer = self._call("ForgotPassword", parameters, signed=False, wait=wait)
         if answer is None:
             return None
         details = answer["CodeDeliveryDetails"]
@@ -217,207 +171,209 @@ class CognitoService:
             destination=details.get("Destination", ""),
             medium=details.get("DeliveryMedium", ""),
             attribute=details.get("AttributeName", ""),
-            request_id=request_id_of(answer["ResponseMetadata"]),
+            request_id=request_id_of(answer),
         )
 
-    @holding_nothing
     def confirm(
         self,
         *,
         username: str,
-        confirmation_code: str,
-        password: str,
-        client_metadata: dict[str, str] | None = None,
-        analytics_endpoint_id: str | None = None,
-        encoded_data: str | None = None,
-        ip_address: str | None = None,
+        confirmation_code: Secret | str,
+        password: Secret | str,
+        when_late: Callable[[str], None] | None = None,
+        **context: Unpack[Context],
     ) -> str:
-        """Set a new password with a code (ConfirmForgotPassword), and give the request id."""
-        answer = self._call(
-            "ConfirmForgotPassword",
-            lambda: {
-                **self._public_parameters(
-                    username, client_metadata, analytics_endpoint_id, encoded_data, ip_address
-                ),
-                "ConfirmationCode": confirmation_code,
-                "Password": password,
-            },
-        )
-        return request_id_of(answer["ResponseMetadata"])
+        """
+        Set a new password with a code (ConfirmForgotPassword), and return the request id.
 
-    @sensitive_variables()
+        If the answer comes after the total timeout, ``OutcomeUnknown`` has been raised already. If it
+        proves success, ``when_late`` is then called with the request id, in the thread of the call.
+        """
+        parameters = self._public_parameters(username, **context)
+        parameters["ConfirmationCode"] = Secret(_plain(confirmation_code))
+        parameters["Password"] = Secret(_plain(password))
+        del confirmation_code, password  # so that no frame of a traceback holds a plain string
+        answer = self._call("ConfirmForgotPassword", parameters, signed=False, when_late=when_late)
+        return request_id_of(answer)
+
     def admin_reset(self, *, username: str, client_metadata: dict[str, str] | None = None) -> str:
         """
-        End a user's password and have Cognito send a code (AdminResetUserPassword), and give the
-        request id. The user is in RESET_REQUIRED from then on. ``find_user()`` first.
+        End a user's password and have Cognito send a code (AdminResetUserPassword). Return the request id.
+        The user's status is RESET_REQUIRED afterwards. Call ``find_user()`` first, and see ``refusal``.
         """
-        parameters: dict[str, Any] = {"UserPoolId": self._user_pool_id, "Username": username}
-        if client_metadata:
-            parameters["ClientMetadata"] = client_metadata
-        answer = self._call("AdminResetUserPassword", lambda: parameters, signed=True)
-        return request_id_of(answer["ResponseMetadata"])
+        parameters = {"Username": username, **_not_empty(ClientMetadata=client_metadata)}
+        return request_id_of(self._call("AdminResetUserPassword", parameters))
 
-    @sensitive_variables()
-    def sign_out_everywhere(self, *, username: str) -> str:
+    def sign_out_everywhere(self, *, username: str, wait: float | None = None) -> str | None:
         """
-        End a user's sessions at Cognito (AdminUserGlobalSignOut), and give the request id. Refresh
-        tokens end, and so do access tokens where Cognito itself is asked; who verifies tokens
-        offline takes them until they expire, and managed login keeps its cookie (developer guide).
+        End a user's sessions at Cognito (AdminUserGlobalSignOut). Return the request id, or None if there
+        is no answer after ``wait`` seconds; the call goes on then.
+
+        Refresh tokens end, and so do access tokens wherever Cognito is asked about them. A service that
+        verifies tokens offline accepts them until they expire, and managed login keeps its cookie
+        (developer guide).
         """
-        parameters = {"UserPoolId": self._user_pool_id, "Username": username}
-        answer = self._call("AdminUserGlobalSignOut", lambda: parameters, signed=True)
-        return request_id_of(answer["ResponseMetadata"])
+        answer = self._call("AdminUserGlobalSignOut", {"Username": username}, wait=wait)
+        return None if answer is None else request_id_of(answer)
 
     def password_policy(self, *, wait: float) -> dict[str, Any] | None:
         """
-        Read the pool's PasswordPolicy (DescribeUserPool), or give ``None`` where no answer came
-        within ``wait`` seconds.
+        Return the pool's PasswordPolicyType (DescribeUserPool), or None if there is no answer after
+        ``wait`` seconds.
         """
-        parameters = {"UserPoolId": self._user_pool_id}
-        answer = self._call("DescribeUserPool", lambda: parameters, signed=True, wait=wait)
+        answer = self._call("DescribeUserPool", {}, wait=wait)
         if answer is None:
             return None
         policy: dict[str, Any] = answer["UserPool"].get("Policies", {}).get("PasswordPolicy", {})
         return policy
 
-    @sensitive_variables()
     def find_user(self, *, username: str) -> PoolUser:
         """
-        Look a user up by username, or by what else ``username`` has the form of. By ListUsers,
-        which unlike AdminGetUser makes nobody a billed monthly active user.
+        Return the user with that username, or else with that email, phone number or sub, if ``username``
+        has the form of one. Raise ``UserNotFound`` or ``AmbiguousUser``. The operation is ListUsers,
+        because AdminGetUser makes a user a billed monthly active user (Cognito's price list).
         """
         for attribute in ("username", *_attributes_like(username)):
             found = self._search(attribute, username)
             if len(found) > 1:
-                raise AmbiguousUser
+                raise errors.AmbiguousUser
             if found:
                 return found[0]
-        raise UserNotFound
+        raise errors.UserNotFound
 
-    @sensitive_variables()
     def _search(self, attribute: str, value: str) -> list[PoolUser]:
+        """Return the users that match exactly; stop at the second, which is one too many."""
         quoted = value.replace("\\", "\\\\").replace('"', '\\"')
-        parameters = {"UserPoolId": self._user_pool_id, "Filter": f'{attribute} = "{quoted}"'}
+        parameters = {"Filter": f'{attribute} = "{quoted}"'}
         found: list[PoolUser] = []
-        while True:  # pages may be empty and still have a token
-            answer = self._call("ListUsers", lambda: parameters, signed=True)
-            for user in answer["Users"]:
-                attributes = _attributes(user)
-                if is_same(value, attributes.get(attribute)):
-                    found.append(_pool_user(user, attributes))
+        while True:  # a page may be empty and still have a token (botocore's model)
+            answer = self._call("ListUsers", parameters)
+            users = [_pool_user(user) for user in answer["Users"]]
+            found += [user for user in users if is_same(value, getattr(user, attribute))]
             if len(found) > 1 or not answer.get("PaginationToken"):
                 return found
             parameters["PaginationToken"] = answer["PaginationToken"]
 
-    @sensitive_variables()
     def _public_parameters(
         self,
         username: str,
-        client_metadata: dict[str, str] | None,
-        analytics_endpoint_id: str | None,
-        encoded_data: str | None,
-        ip_address: str | None,
+        *,
+        client_metadata: dict[str, str] | None = None,
+        analytics_endpoint_id: str | None = None,
+        encoded_data: str | None = None,
+        ip_address: str | None = None,
     ) -> dict[str, Any]:
-        user_context_data = {"EncodedData": encoded_data, "IpAddress": ip_address}
-        parameters: dict[str, Any] = {
+        return {
             "ClientId": self._client_id,
-            "SecretHash": self._secret_hash(username),
             "Username": username,
-            "ClientMetadata": client_metadata or None,
-            "AnalyticsMetadata": (
-                {"AnalyticsEndpointId": analytics_endpoint_id} if analytics_endpoint_id else None
+            **_not_empty(
+                ClientMetadata=client_metadata,
+                AnalyticsMetadata=_not_empty(AnalyticsEndpointId=analytics_endpoint_id),
+                UserContextData=_not_empty(EncodedData=encoded_data, IpAddress=ip_address),
             ),
-            "UserContextData": {k: v for k, v in user_context_data.items() if v} or None,
         }
-        return {name: value for name, value in parameters.items() if value is not None}
 
-    @sensitive_variables()
     def _secret_hash(self, username: str) -> str | None:
-        # Over exactly the username that is sent, alias or not: an AWS engineer's word.
-        secret = self._client_secret() if callable(self._client_secret) else self._client_secret
-        if not secret:
+        """
+        Return base64(HMAC-SHA256(client secret, username + client id)) (developer guide), or None for a
+        client without a secret. The username is exactly the one that is sent, alias or not (an AWS
+        engineer, in a public thread).
+        """
+        secret = self._client_secret
+        key = _plain(secret() if callable(secret) else secret)
+        if not key:
             return None
         message = (username + self._client_id).encode()
-        return base64.b64encode(hmac.digest(secret.encode(), message, hashlib.sha256)).decode()
+        return base64.b64encode(hmac.digest(key.encode(), message, hashlib.sha256)).decode()
 
-    @sensitive_variables()
     def _call(
         self,
         operation: str,
-        parameters: Callable[[], dict[str, Any]],
+        parameters: dict[str, Any],
         *,
-        signed: bool = False,
+        signed: bool = True,
         wait: float | None = None,
+        when_late: Callable[[str], None] | None = None,
     ) -> Any:
-        """Call in a thread of the pool, and give the answer, or ``None`` after ``wait`` seconds."""
-        future = self._calls.submit(partial(self._worker, operation, parameters, signed=signed))
-        try:
-            result = future.result(self._total_timeout if wait is None else wait)
-        except TimeoutError:
-            result = None
+        """
+        Send a request in another thread, and return Cognito's answer, or None if there is none after
+        ``wait`` seconds.
+        """
+        result = self.calls.run(
+            partial(self._send, operation, parameters, signed=signed),
+            breaker=self._breakers[signed],
+            timeout=self._total_timeout,
+            wait=wait,
+            when_late=when_late and (lambda answer: when_late(request_id_of(answer))),
+        )
         if result is None and wait is None:
-            result = unproven(operation, aws_code="DeadlineExceeded")
+            result = errors.unproven(operation, aws_code="DeadlineExceeded")
             _log(operation, result)
-        if isinstance(result, ResetError):
+        if isinstance(result, errors.ResetError):
             raise result
         return result
 
-    def _worker(
-        self, operation: str, parameters: Callable[[], dict[str, Any]], *, signed: bool
-    ) -> Any:
-        """Give the proved answer or a ``ResetError``; never raise. Runs in a thread of the pool."""
+    def _send(self, operation: str, parameters: dict[str, Any], *, signed: bool) -> Any:
+        """Return Cognito's answer or a ``ResetError``; never raise. It runs in the call's thread."""
         try:
-            client = self.admin_client if signed else self.client
-            arguments = parameters()
-        except Exception as error:  # of the site's own callables: for the secret, for the client
-            result: Any = Misconfigured(aws_code=type(error).__name__)
+            if signed:
+                client, more = self.admin_client, {"UserPoolId": self._user_pool_id}
+            else:
+                secret_hash = self._secret_hash(parameters["Username"])
+                client, more = self.client, _not_empty(SecretHash=secret_hash)
+        except Exception as error:  # the site's callables for the secret and for the client
+            result: Any = errors.Misconfigured(aws_code=type(error).__name__)
         else:
-            result = _sent(client, operation, arguments)
-        if isinstance(result, ResetError):
+            plain = {name: _plain(value) for name, value in parameters.items()}
+            result = send(client, operation, {**plain, **more})
+        if isinstance(result, errors.ResetError):
             _log(operation, result)
         return result
 
 
-# The member that proves an answer to be the operation's own, where it has one.
-_PROOFS: Final = {
-    "ForgotPassword": "CodeDeliveryDetails",
-    "ListUsers": "Users",
-    "DescribeUserPool": "UserPool",
-}
+class ClientFactory(Protocol):
+    """Makes boto3's client for a pool, as ``client.make_client()`` does."""
+
+    def __call__(self, pool: PoolSettings, *, signed: bool) -> CognitoIdentityProviderClient: ...
+
 
 _lock = threading.Lock()
 _services: dict[str, tuple[Any, CognitoService]] = {}
 _calls: Calls | None = None
+_client_factory: ClientFactory = make_client
 
 
 def get_service(pool: str = DEFAULT_POOL) -> CognitoService:
     """
-    Give the process's service for a pool's alias, made when it is first asked for: never at start
-    and never before a fork. Raises ``CognitoResetMisconfigured`` or ``Misconfigured``.
+    Return the process's service for a pool's alias. It is made when it is first asked for, never at start
+    and never before a fork, and anew when a setting has changed. All pools share the permits.
+    Raise ``CognitoResetMisconfigured`` or ``Misconfigured``.
+
+    Its clients are made by ``client.make_client()``; see ``clients_made_by()`` for another way.
     """
     global _calls
     settings, limit = conf.pool(pool), conf.max_concurrent_calls
-    timeout = conf.total_timeout_seconds
-    state = (settings, conf.service_class, timeout, conf.connect_timeout_seconds)
+    timeouts = conf.total_timeout_seconds, conf.connect_timeout_seconds
     with _lock:
         if _calls is None or _calls.limit != limit:
             _calls = Calls(limit)
-            _services.clear()  # all pools share the threads
+        factory = _client_factory
+        state = (settings, conf.service_class, _calls, timeouts, factory)
         if pool in _services and _services[pool][0] == state:
             return _services[pool][1]
         try:
-            client = _make_client(settings, signed=False)
-        except Exception as error:  # botocore's, of Regions, profiles and addresses
-            failure = Misconfigured(aws_code=type(error).__name__)
+            client = factory(settings, signed=False)
+        except Exception as error:  # botocore's, about Regions, profiles and addresses
+            failure = errors.Misconfigured(aws_code=type(error).__name__)
         else:
             service: CognitoService = conf.service_class(
                 client,
                 client_id=settings.client_id,
                 client_secret=settings.client_secret,
                 user_pool_id=settings.user_pool_id,
-                make_admin_client=partial(_make_client, settings, signed=True),
+                make_admin_client=partial(factory, settings, signed=True),
                 calls=_calls,
-                total_timeout=timeout,
+                total_timeout=conf.total_timeout_seconds,
             )
             _services[pool] = (state, service)
             return service
@@ -425,8 +381,31 @@ def get_service(pool: str = DEFAULT_POOL) -> CognitoService:
     raise failure
 
 
+@contextmanager
+def clients_made_by(factory: ClientFactory) -> Iterator[None]:
+    """
+    Let ``factory`` make the clients of this process's services, in all threads, as the test kit does.
+    Services with other clients are not used meanwhile. All circuit breakers are closed at the start.
+    """
+    global _client_factory
+    with _lock:
+        before, _client_factory = _client_factory, factory
+        for _, service in _services.values():
+            service.close_breakers()
+    try:
+        yield
+    finally:
+        with _lock:
+            _client_factory = before
+
+
+def wait_until_idle(timeout: float) -> bool:
+    """Wait until no call of this process is running, at most ``timeout`` seconds. Return whether so."""
+    return _calls is None or _calls.wait_until_idle(timeout)
+
+
 def _forget() -> None:
-    """Start a forked child with nothing of its parent's: no client, no thread, no held lock."""
+    """Start a forked child afresh: its parent's connections, threads and held locks aren't its own."""
     global _lock, _calls
     _lock = threading.Lock()
     _services.clear()
@@ -436,125 +415,25 @@ def _forget() -> None:
 os.register_at_fork(after_in_child=_forget)
 
 
-def _make_client(settings: PoolSettings, *, signed: bool) -> CognitoIdentityProviderClient:
-    import boto3  # here, so that starting a site doesn't load it
-    from botocore import UNSIGNED
-    from botocore.config import Config
-
-    config = Config(
-        # ForgotPassword and ConfirmForgotPassword are unsigned operations: without UNSIGNED
-        # botocore would look for credentials, as far as the instance's metadata address.
-        signature_version=None if signed else UNSIGNED,
-        # Each retry of botocore's would send the person another code.
-        retries={"total_max_attempts": 1, "mode": "standard"},
-        connect_timeout=conf.connect_timeout_seconds,
-        read_timeout=conf.total_timeout_seconds,
-        max_pool_connections=conf.max_concurrent_calls,
-        tcp_keepalive=True,
-        proxies=settings.proxies,
-        # The endpoint comes from the site's settings alone, not from AWS_ENDPOINT_URL.
-        ignore_configured_endpoint_urls=True,  # type: ignore[call-arg]  # the stubs lack it
-        user_agent_extra=f"django-cognito-reset/{__version__}",
-    )
-    return boto3.session.Session().client(
-        "cognito-idp",
-        region_name=settings.region,
-        endpoint_url=settings.endpoint_url,
-        verify=settings.ca_bundle,
-        config=config,
-    )
+def _plain(value: Any) -> Any:
+    return value.reveal() if isinstance(value, Secret) else value
 
 
-def _prepared(client: CognitoIdentityProviderClient) -> CognitoIdentityProviderClient:
-    # Handlers without state, registered before the client is shared: as safe among threads as the
-    # client itself.
-    client.meta.events.register(
-        "after-call.cognito-identity-provider", _note_body, unique_id="cognito_reset.call"
-    )
-    client.meta.events.register(
-        "before-parse.cognito-identity-provider",
-        _drop_strange_error,
-        unique_id="cognito_reset.parse",
-    )
-    for name in list(logging.root.manager.loggerDict):
-        if name.split(".")[0] in ("boto3", "botocore", "urllib3"):
-            logging.getLogger(name).addFilter(_is_safe_to_log)
-    return client
+def _not_empty(**values: Any) -> dict[str, Any]:
+    """Return the values that aren't empty: Cognito refuses some empty members."""
+    return {name: value for name, value in values.items() if value}
 
 
-def _drop_strange_error(*, response_dict: dict[str, Any], **_: Any) -> None:
-    """
-    Empty the body of an error that isn't Cognito's, as of a firewall's: botocore then names the
-    error by its status, and would fail on some of these bodies. (Older botocores lack the event:
-    there such an answer proves nothing.)
-    """
-    if response_dict["status_code"] >= 300:
-        try:
-            kind = json.loads(response_dict["body"]).get("__type")
-        except (ValueError, RecursionError, AttributeError):
-            kind = None
-        if not isinstance(kind, str):
-            response_dict["body"] = b""
-
-
-def _note_body(*, http_response: Any, parsed: dict[str, Any], **_: Any) -> None:
-    """Note whether the body was a JSON object: botocore gives ``{}`` for any body of a 200."""
-    try:
-        body = json.loads(http_response.content)
-    except (ValueError, RecursionError):
-        body = None
-    parsed.setdefault("ResponseMetadata", {})["IsJSONObject"] = isinstance(body, dict)
-
-
-def _is_safe_to_log(record: logging.LogRecord) -> bool:
-    """Refuse botocore's DEBUG records of our calls: they print the parameters, password and all."""
-    in_call = threading.current_thread().name.startswith(THREAD_NAME)
-    return record.levelno > logging.DEBUG or not in_call
-
-
-def _sent(client: Any, operation: str, arguments: dict[str, Any]) -> Any:
-    """Send one request, and give its proved answer or a ``ResetError``."""
-    from botocore import xform_name
-    from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError
-
-    call = getattr(client, xform_name(operation))
-    try:
-        try:
-            answer = call(**arguments)
-        except (ConnectTimeoutError, EndpointConnectionError):
-            answer = call(**arguments)  # nothing was sent, so once more
-    except Exception as error:  # whatever boto3 raises has an answer
-        return translate(operation, error)
-    if _is_proof(operation, answer):
-        return answer
-    request_id = request_id_of(answer["ResponseMetadata"])
-    return unproven(operation, aws_code="UnprovenAnswer", request_id=request_id)
-
-
-def _is_proof(operation: str, answer: dict[str, Any]) -> bool:
-    metadata, member = answer["ResponseMetadata"], _PROOFS.get(operation)
-    return (
-        metadata["HTTPStatusCode"] == 200
-        and "json" in metadata["HTTPHeaders"].get("content-type", "")
-        and metadata["IsJSONObject"]
-        and request_id_of(metadata) != ""
-        and (member is None or answer.get(member) is not None)
-    )
-
-
-def _log(operation: str, error: ResetError) -> None:
+def _log(operation: str, error: errors.ResetError) -> None:
     logger.log(
         error.level,
         "cognito_reset.upstream_error operation=%s code=%s aws_code=%s aws_request_id=%s",
-        operation,
-        error.code,
-        error.aws_code,
-        error.request_id,
+        *(operation, error.code, error.aws_code, error.request_id),
     )
 
 
 def _attributes_like(identifier: str) -> Iterator[str]:
-    """Give what else ListUsers may find it by: it takes one attribute at a time."""
+    """Yield the attributes whose form ``identifier`` has. ListUsers filters by one at a time."""
     if "@" in identifier:
         yield "email"
     elif identifier.startswith("+"):
@@ -563,21 +442,22 @@ def _attributes_like(identifier: str) -> Iterator[str]:
         yield "sub"
 
 
-def is_same(wanted: str, found: str | None) -> bool:
-    """Whether what was found is what was asked for. ASCII case aside: more would match lookalikes."""
-    if found is None or wanted == found:
-        return found is not None
-    return wanted.isascii() and found.isascii() and wanted.lower() == found.lower()
+def is_same(wanted: str, found: str) -> bool:
+    """
+    Check whether two identifiers are the same but for the case of ASCII letters. Unicode's case folding
+    would take lookalikes for the same.
+    """
+    are_ascii = wanted.isascii() and found.isascii()
+    return wanted == found or (are_ascii and wanted.lower() == found.lower())
 
 
-def _attributes(user: dict[str, Any]) -> dict[str, str | None]:
-    attributes = {item["Name"]: item.get("Value") for item in user.get("Attributes", ())}
-    return {**attributes, "username": user["Username"]}
-
-
-def _pool_user(user: dict[str, Any], attributes: dict[str, str | None]) -> PoolUser:
+def _pool_user(user: dict[str, Any]) -> PoolUser:
+    attributes = {item["Name"]: item.get("Value", "") for item in user.get("Attributes", ())}
     return PoolUser(
         username=user["Username"],
+        sub=attributes.get("sub", ""),
+        email=attributes.get("email", ""),
+        phone_number=attributes.get("phone_number", ""),
         status=user["UserStatus"],
         enabled=user["Enabled"],
         email_verified=attributes.get("email_verified") == "true",

@@ -4,19 +4,21 @@ pytest fixtures: ``pytest_plugins = ["cognito_reset.testing.fixtures"]`` in a si
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from functools import partial
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from cognito_reset.cognito import service
+from cognito_reset.cognito.client import make_client
+from cognito_reset.cognito.service import clients_made_by, wait_until_idle
 from cognito_reset.testing.emulator import Emulator
 from cognito_reset.testing.mount import EVENT, Mount
 
-# Making a client takes longer than most tests. With one seed the ids are the same in each test, and
-# so the process's service, with its clients, serves them all.
+if TYPE_CHECKING:
+    from cognito_reset.conf import PoolSettings
+
+# Making a client takes longer than most tests. One seed gives the same ids in each test, so that one
+# service, with its clients, serves them all.
 _SEED: Final = 9229
 _POOL: Final = {
     "PoolName": "tests",
@@ -59,24 +61,13 @@ def cognito_emulator(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator
     settings.COGNITO_RESET = {**configured, "POOLS": {**pools, "default": default}}
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setattr(service, "_make_client", partial(_make_mounted, service._make_client))
-    for _, made in service._services.values():
-        _mount(made.client)
     _current.append(emulator)
-    yield emulator
-    _wait_for_calls()
+    with clients_made_by(_make_mounted):
+        yield emulator
+        # An answer of the request step doesn't wait for its call, which must still end in this test.
+        wait_until_idle(timeout=5)
     _current.clear()
     emulator.close()
-
-
-def _wait_for_calls() -> None:
-    """Let the calls that a test left under way end in it: a neutral answer doesn't wait for them."""
-    calls, deadline = service._calls, time.monotonic() + 5
-    if calls is not None:
-        places = range(calls.limit)
-        taken = [calls._free.acquire(timeout=max(0, deadline - time.monotonic())) for _ in places]
-        for _ in filter(None, taken):
-            calls._free.release()
 
 
 def _result(emulator: Emulator, operation: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -85,16 +76,15 @@ def _result(emulator: Emulator, operation: str, body: dict[str, Any]) -> dict[st
     return answer
 
 
-def _make_mounted(make: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    client = make(*args, **kwargs)
-    _mount(client)
-    return client
-
-
-def _mount(client: Any) -> None:
-    """Outlives a test, as the client does: in a test without the fixture it stands aside."""
+def _make_mounted(pool: PoolSettings, *, signed: bool) -> Any:
+    """
+    Make a client that calls the running test's emulator instead of the network. It outlives the test, and
+    in a test without the fixture it uses the network as usual.
+    """
+    client = make_client(pool, signed=signed)
 
     def answer(request: Any, **kwargs: Any) -> Any:
         return Mount(_current[0], client)(request) if _current else None
 
     client.meta.events.register(EVENT, answer, unique_id="cognito_reset.testing")
+    return client

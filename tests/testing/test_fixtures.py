@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-import time
-
 import pytest
 
-from cognito_reset.cognito import service
 from cognito_reset.cognito.errors import ResetError
 from cognito_reset.cognito.service import get_service
-from cognito_reset.testing import ConnectRefused, Emulator, fixtures
+from cognito_reset.testing import ConnectRefused, Emulator
 
 pytest_plugins = ["pytester"]
 
@@ -42,21 +39,32 @@ def test_pool_is_set_up(cognito_emulator, settings):
     assert settings.COGNITO_RESET["UNIFORM_RESPONSE_SECONDS"] == 0
 
 
-def test_calls_under_way_end_with_their_test(cognito_emulator):
-    """None is left to meet another test's emulator, or the network; and the places are free again."""
-    get_service()
-    calls = service._calls
-    assert calls is not None
-    slow = [calls.submit(lambda: time.sleep(0.1)) for _ in range(calls.limit)]
-    fixtures._wait_for_calls()
-    assert all(call.done() for call in slow)
-    calls.submit(int).result()
+def test_calls_that_a_test_left_running_end_in_it(pytester):
+    """None goes on to call the next test's emulator, or the network."""
+    pytester.makepyfile(
+        settings="""
+        SECRET_KEY = "x"
+        INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "cognito_reset"]
+        USE_TZ = True
+        """,
+        conftest='pytest_plugins = ["cognito_reset.testing.fixtures"]',
+        test_site="""
+        from cognito_reset.cognito.service import get_service, wait_until_idle
+        from cognito_reset.testing import Trickle
 
+        def test_leave(cognito_emulator):
+            cognito_emulator.fail_next("ForgotPassword", Trickle(0.3, 0.01))
+            assert get_service().request_code(username="nobody", wait=0.01) is None
+            assert not wait_until_idle(0)
 
-def test_there_may_be_no_calls_to_wait_for(monkeypatch):
-    """A test that sends nothing ends as it is."""
-    monkeypatch.setattr(service, "_calls", None)
-    fixtures._wait_for_calls()
+        def test_afterwards():
+            assert wait_until_idle(0)
+        """,
+    )
+    result = pytester.runpytest_subprocess(
+        "--ds=settings", "-p", "no:cacheprovider", "-p", "no:randomly"
+    )
+    result.assert_outcomes(passed=2)
 
 
 @pytest.mark.parametrize("turn", [1, 2])

@@ -1,0 +1,240 @@
+"""
+Calls of a service that may hang: a bounded number at once (a bulkhead), each in a thread of its own with
+a deadline, and none while the service doesn't answer (a circuit breaker). This module knows nothing of AWS.
+
+A thread can't be cancelled. A caller may stop waiting, but its call holds a permit until the call has
+ended, so that a service that hangs never holds more threads of a site than there are permits.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextvars
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Final, TypeVar, cast
+
+from django.db import connections
+
+from cognito_reset.cognito.errors import Busy, CircuitOpen, ResetError
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+THREAD_NAME: Final = "cognito_reset"
+# How long a call waits for a permit if it isn't made for a request that holds one.
+PATIENCE_SECONDS: Final = 5.0
+FAILURES_TO_OPEN: Final = 3
+PROBE_AFTER_SECONDS: Final = 5.0
+
+
+class CircuitBreaker:
+    """
+    Refuse calls while the service doesn't answer.
+
+    The breaker opens after three calls in a row without an answer. ``Calls`` counts a call when it ends, or
+    at its deadline if the caller is still waiting then. While the breaker is open, one call is let through
+    as a probe five seconds after the last one that had no answer. Any answer closes the breaker. ``name``
+    is for the log.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._lock = threading.Lock()
+        self._failures = 0  # in a row
+        self._probe_at = 0.0
+
+    def check(self) -> None:
+        """Raise ``CircuitOpen`` if no call may begin now."""
+        if self._failures >= FAILURES_TO_OPEN and time.monotonic() < self._probe_at:
+            raise CircuitOpen
+
+    def begin(self, timeout: float) -> None:
+        """Let a call begin that may run for ``timeout`` seconds. Raise ``CircuitOpen`` if it may not."""
+        with self._lock:
+            self.check()
+            if self._failures >= FAILURES_TO_OPEN:
+                # If this probe never ends, the next one may begin some time after its deadline.
+                self._probe_at = time.monotonic() + timeout + PROBE_AFTER_SECONDS
+
+    def end(self, *, answered: bool | None) -> None:
+        """Note whether a call had an answer. None means that the service was not called after all."""
+        now = time.monotonic()
+        with self._lock:
+            failures = self._failures
+            if answered:
+                self._failures = 0
+            elif answered is None:
+                self._probe_at = now  # for another probe, in case this was one
+            else:
+                self._failures += 1
+                self._probe_at = now + PROBE_AFTER_SECONDS
+        if answered is False and failures == FAILURES_TO_OPEN - 1:
+            logger.warning(
+                "cognito_reset.circuit_opened name=%s: %d calls in a row had no answer. "
+                "Calls are refused until a probe, one every %d seconds, has one.",
+                *(self.name, FAILURES_TO_OPEN, PROBE_AFTER_SECONDS),
+            )
+        elif answered and failures >= FAILURES_TO_OPEN:
+            logger.info("cognito_reset.circuit_closed name=%s: calls are made again.", self.name)
+
+
+class Calls:
+    """
+    The bulkhead's permits to call the service, ``limit`` of them, and the threads that make the calls.
+
+    A request holds a permit for as long as it runs (``permit()``), and all of its calls share that permit.
+    A permit is free again when its request and all of its calls have ended.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._free = limit
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def permit(self) -> Iterator[None]:
+        """Hold a permit. Raise ``Busy`` at once if none is free."""
+        permit = self._take(patience=0)
+        token = _current.set(permit)
+        try:
+            yield
+        finally:
+            _current.reset(token)
+            self._release(permit)
+
+    def run(
+        self,
+        call: Callable[[], T | ResetError],
+        *,
+        breaker: CircuitBreaker,
+        timeout: float,
+        wait: float | None = None,
+        when_late: Callable[[T], None] | None = None,
+    ) -> T | ResetError | None:
+        """
+        Return what ``call`` returns, or None if that takes longer than ``timeout`` seconds, or ``wait``
+        seconds if these are fewer. The call goes on then; if it succeeds later, ``when_late`` is called
+        with its result, in its thread. Each success is either returned or passed to ``when_late``.
+
+        ``call`` runs in another thread, in a copy of the caller's context. It must not raise: a traceback
+        would bring along frames that hold what is sent.
+
+        Raise ``CircuitOpen``, or ``Busy`` if no permit is free or there is no thread; then nothing was called.
+        Outside of ``permit()``, wait a few seconds for a permit.
+        """
+        patience = timeout if wait is None else min(wait, timeout)
+        waits_until_deadline = patience == timeout
+        give_up_at = time.monotonic() + patience
+        future: concurrent.futures.Future[T | ResetError | None] = concurrent.futures.Future()
+
+        def work(permit: _Permit) -> None:
+            """Make the call, in its thread. Never raise."""
+            result, is_late = None, True
+            try:
+                _current.set(permit)
+                result = _result_of(call)
+                _result_of(connections.close_all)  # this thread ends without Django's notice
+                # Either the caller cancels the future, or this thread claims it, so that both agree.
+                is_late = not future.set_running_or_notify_cancel()
+                answered = _is_answer(result)
+                # A caller that waited until the deadline has counted the missing answer already.
+                if answered is not False or not (is_late and waits_until_deadline):
+                    breaker.end(answered=answered)
+                is_success = result is not None and not isinstance(result, ResetError)
+                if is_late and when_late and is_success:
+                    _result_of(partial(when_late, cast("T", result)))
+                    _result_of(connections.close_all)
+            except BaseException:  # noqa: S110  # from a logging handler, so it can't be logged
+                pass
+            finally:
+                # Before the caller goes on: its next call may need the permit.
+                self._release(permit)
+                if not is_late:
+                    future.set_result(result)
+
+        breaker.begin(timeout)
+        permit = None
+        try:
+            permit = self._join() or self._take(min(patience, PATIENCE_SECONDS))
+            context = contextvars.copy_context()
+            threading.Thread(target=context.run, args=(work, permit), name=THREAD_NAME).start()
+        except BaseException as error:
+            if permit:
+                self._release(permit)
+            breaker.end(answered=None)
+            if isinstance(error, RuntimeError):  # the system has no thread to spare
+                raise Busy from None
+            raise
+        try:
+            concurrent.futures.wait([future], give_up_at - time.monotonic())
+        finally:  # also if the server interrupts the caller
+            has_left = future.cancel()
+        if not has_left:
+            return future.result()
+        if waits_until_deadline:
+            breaker.end(answered=False)
+        return None
+
+    def wait_until_idle(self, timeout: float) -> bool:
+        """Wait until every permit is free, at most ``timeout`` seconds. Return whether that is so."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._free == self.limit, timeout)
+
+    def _take(self, patience: float) -> _Permit:
+        """Take a permit; wait up to ``patience`` seconds for it."""
+        with self._changed:
+            if self._changed.wait_for(lambda: self._free > 0, patience):
+                self._free -= 1
+                return _Permit(self)
+        logger.warning("cognito_reset.busy: all %d permits for calls are taken", self.limit)
+        raise Busy
+
+    def _join(self) -> _Permit | None:
+        """Return the permit of the request that this code runs for, held once more, if there is one."""
+        permit = _current.get()
+        with self._changed:
+            # Code that outlives its request keeps the context, which has a permit that is free again.
+            if permit is None or permit.calls is not self or not permit.holders:
+                return None
+            permit.holders += 1
+            return permit
+
+    def _release(self, permit: _Permit) -> None:
+        with self._changed:
+            permit.holders -= 1
+            if not permit.holders:
+                self._free += 1
+                self._changed.notify_all()
+
+
+class _Permit:
+    """One permit. ``holders``: its request and those of its calls that haven't ended."""
+
+    def __init__(self, calls: Calls) -> None:
+        self.calls = calls
+        self.holders = 1
+
+
+_current: contextvars.ContextVar[_Permit | None] = contextvars.ContextVar(
+    "cognito_reset_permit", default=None
+)
+
+
+def _result_of(call: Callable[[], T]) -> T | None:
+    try:
+        return call()
+    except BaseException as error:  # SystemExit in the site's code, for example
+        logger.critical("cognito_reset.call_failed error=%s", type(error).__name__)
+        return None
+
+
+def _is_answer(result: object) -> bool | None:
+    if isinstance(result, ResetError):
+        return result.answered
+    return None if result is None else True

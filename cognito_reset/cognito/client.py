@@ -1,0 +1,184 @@
+"""
+boto3: make a client, send one request, prove its success, and translate what botocore raises.
+
+Nothing here imports boto3 or botocore before the first call, so that a site starts without them.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+from cognito_reset import __version__
+from cognito_reset.cognito import errors
+from cognito_reset.cognito.calls import THREAD_NAME
+from cognito_reset.conf import PoolSettings, conf
+
+if TYPE_CHECKING:
+    from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
+
+# The member without which an answer isn't the operation's own (botocore's model).
+_PROOFS: Final = {
+    "ForgotPassword": "CodeDeliveryDetails",
+    "ListUsers": "Users",
+    "DescribeUserPool": "UserPool",
+}
+
+
+def make_client(pool: PoolSettings, *, signed: bool) -> CognitoIdentityProviderClient:
+    """
+    Make a client for a pool. Raise whatever botocore raises if it can't use the Region, the profile or the
+    endpoint. A client may be shared by threads, but not by processes (boto3's guide to clients).
+    """
+    import boto3
+    from botocore import UNSIGNED
+    from botocore.config import Config
+
+    config = Config(
+        # ForgotPassword and ConfirmForgotPassword are unsigned operations. Without UNSIGNED, botocore
+        # would look for credentials, and ask the instance's metadata address for them.
+        signature_version=None if signed else UNSIGNED,
+        # botocore's retries would send the person another code each time.
+        retries={"total_max_attempts": 1, "mode": "standard"},
+        connect_timeout=conf.connect_timeout_seconds,
+        read_timeout=conf.total_timeout_seconds,
+        max_pool_connections=conf.max_concurrent_calls,
+        tcp_keepalive=True,
+        proxies=pool.proxies,
+        # The settings alone say where passwords are sent: not AWS_ENDPOINT_URL.
+        ignore_configured_endpoint_urls=True,  # type: ignore[call-arg]  # the stubs lack it
+        user_agent_extra=f"django-cognito-reset/{__version__}",
+    )
+    return boto3.session.Session().client(
+        "cognito-idp",
+        region_name=pool.region,
+        endpoint_url=pool.endpoint_url,
+        verify=pool.ca_bundle,
+        config=config,
+    )
+
+
+def prepare(client: CognitoIdentityProviderClient) -> CognitoIdentityProviderClient:
+    """
+    Register the handlers that ``send()`` needs, and silence botocore's DEBUG records of our calls. Call this
+    before threads share the client. The handlers have no state, so the client stays thread-safe.
+    """
+    events, service = client.meta.events, "cognito-identity-provider"
+    events.register(f"after-call.{service}", _note_body, unique_id="cognito_reset.call")
+    events.register(f"before-parse.{service}", _drop_strange_error, unique_id="cognito_reset.parse")
+    for name in list(logging.root.manager.loggerDict):
+        if name.split(".")[0] in ("boto3", "botocore", "urllib3"):
+            logging.getLogger(name).addFilter(_is_safe_to_log)
+    return client
+
+
+def send(client: CognitoIdentityProviderClient, operation: str, parameters: dict[str, Any]) -> Any:
+    """
+    Send one request, and return its answer if that proves that Cognito carried the request out, else a
+    ``ResetError``. Never raise: the exception would bring along frames that hold the password.
+    """
+    from botocore import xform_name
+    from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError
+
+    request = getattr(client, xform_name(operation))
+    try:
+        try:
+            answer = request(**parameters)
+        except (ConnectTimeoutError, EndpointConnectionError):
+            answer = request(**parameters)  # nothing was sent, so it is safe to try once more
+    except Exception as error:  # boto3's exceptions have no common root
+        return translate(operation, error)
+    if _is_proof(operation, answer):
+        return answer
+    return errors.unproven(operation, aws_code="UnprovenAnswer", request_id=request_id_of(answer))
+
+
+def translate(operation: str, error: Exception) -> errors.ResetError:
+    """
+    Return the ``ResetError`` for what boto3 raised from ``operation``. It is returned and not raised,
+    because raising would chain ``error`` to it, and with that the request's parameters.
+    """
+    from botocore import exceptions
+
+    if isinstance(error, exceptions.ClientError):
+        return _translate_answer(operation, error.response)
+    name = type(error).__name__
+    if isinstance(error, exceptions.ParamValidationError):
+        # botocore refuses what Cognito would refuse.
+        return errors.TABLE[operation, "InvalidParameterException", ""](aws_code=name)
+    is_sent = isinstance(error, exceptions.HTTPClientError | exceptions.IncompleteReadError)
+    if isinstance(error, exceptions.SSLError):
+        # Of all TLS errors, only a refused certificate proves that nothing was sent.
+        is_sent = "CERTIFICATE_VERIFY_FAILED" not in str(error)
+    if is_sent or not isinstance(error, exceptions.BotoCoreError):
+        return errors.unproven(operation, aws_code=name)
+    if isinstance(error, exceptions.ConnectionError):
+        return errors.Unavailable(aws_code=name, answered=False)
+    return errors.Misconfigured(aws_code=name)  # credentials, Region or endpoint
+
+
+def request_id_of(answer: dict[str, Any]) -> str:
+    """Return the request id of Cognito's answer, or "" if there is none that AWS could have made."""
+    request_id = answer.get("ResponseMetadata", {}).get("RequestId")
+    if isinstance(request_id, str) and re.fullmatch(r"[A-Za-z0-9-]{1,64}", request_id):
+        return request_id
+    return ""
+
+
+def _translate_answer(operation: str, response: Any) -> errors.ResetError:
+    error = response.get("Error", {})
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    code, text = str(error.get("Code", "")), str(error.get("Message", ""))
+    return errors.error_class(operation, code, text, status)(
+        aws_code=code if re.fullmatch(r"[A-Za-z0-9]{1,64}", code) else "unknown",
+        request_id=request_id_of(response),
+        sent=True,
+        answered=status < 500,
+    )
+
+
+def _is_proof(operation: str, answer: dict[str, Any]) -> bool:
+    """Check whether Cognito itself answered: a captive portal or a firewall can answer 200 as well."""
+    metadata, member = answer["ResponseMetadata"], _PROOFS.get(operation)
+    return (
+        metadata["HTTPStatusCode"] == 200
+        and "json" in metadata["HTTPHeaders"].get("content-type", "")
+        and metadata["IsJSONObject"]
+        and request_id_of(answer) != ""
+        and (member is None or answer.get(member) is not None)
+    )
+
+
+def _note_body(*, http_response: Any, parsed: dict[str, Any], **_: Any) -> None:
+    """Note whether the body is a JSON object: botocore returns ``{}`` for any body of a 200."""
+    is_object = _json_object(http_response.content) is not None
+    parsed.setdefault("ResponseMetadata", {})["IsJSONObject"] = is_object
+
+
+def _drop_strange_error(*, response_dict: dict[str, Any], **_: Any) -> None:
+    """
+    Empty the body of an error that isn't Cognito's, such as a firewall's, because botocore fails to parse
+    some of them. It names an error without a body by its status. (Older versions of botocore lack this
+    event; there such an answer may prove nothing.)
+    """
+    if response_dict["status_code"] >= 300:
+        body = _json_object(response_dict["body"])
+        if body is None or not isinstance(body.get("__type"), str):
+            response_dict["body"] = b""
+
+
+def _json_object(body: bytes) -> dict[str, Any] | None:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _is_safe_to_log(record: logging.LogRecord) -> bool:
+    """Refuse DEBUG records of our calls: botocore prints the parameters, with code and password."""
+    is_our_call = threading.current_thread().name.startswith(THREAD_NAME)
+    return record.levelno > logging.DEBUG or not is_our_call

@@ -1,4 +1,4 @@
-"""What the app writes down, without a secret or an identifier in clear."""
+"""The app's tables. They hold no secrets, and identifiers only as keyed hashes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django.utils.translation import pgettext_lazy
 
 
 class ResetEvent(models.Model):
-    """One thing that happened to one user's password reset. Only ever added, never changed."""
+    """One step of one person's password reset and its outcome. Rows are added and purged, never changed."""
 
     class Interface(models.TextChoices):
         PAGES = "pages", pgettext_lazy("reset event", "pages")
@@ -16,6 +16,7 @@ class ResetEvent(models.Model):
         AWS = "aws", pgettext_lazy("reset event", "AWS SDK")
         ADMIN = "admin", pgettext_lazy("reset event", "admin")
         COMMAND = "command", pgettext_lazy("reset event", "command line")
+        PYTHON = "python", "Python"
 
     class Outcome(models.TextChoices):
         REQUESTED = "requested", pgettext_lazy("reset event", "code requested")
@@ -41,7 +42,8 @@ class ResetEvent(models.Model):
     aws_request_id = models.CharField(
         pgettext_lazy("reset event", "AWS request id"), max_length=64, blank=True
     )
-    # A keyed hash: whoever reads the table can look one identifier up, and can't list them.
+    # Somebody who knows an identifier and SECRET_KEY can find its rows; nobody can read the
+    # identifiers out of the table.
     identifier_hash = models.CharField(
         pgettext_lazy("reset event", "hashed identifier"), max_length=64, db_index=True
     )
@@ -73,16 +75,21 @@ class ResetEvent(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_outcome_display()} ({self.get_face_display()})"
+        return f"{self.get_outcome_display()} ({self.get_interface_display()})"
 
 
 class LedgerSlot(models.Model):
-    """One of the N slots of a limit. slots.py says how one is taken."""
+    """
+    One of the N slots of a rate limit, or the one slot of a request. ``resets/stores.py`` reserves and
+    releases them.
+    """
 
     key = models.CharField(max_length=128)
     number = models.PositiveIntegerField()
-    # Milliseconds since 1970: exact on every database, whatever its precision and time zone.
+    # Milliseconds since 1970, because databases differ in the precision of their timestamps.
     expires = models.BigIntegerField(db_index=True)
+    # The kind of answer that the request had, as a number of resets/ratelimits.py; 0 while it runs.
+    answer = models.PositiveSmallIntegerField(default=0)
 
     class Meta:
         constraints = [

@@ -1,8 +1,8 @@
 """
 Identifiers: the usernames, email addresses, phone numbers and subs that people type.
 
-They are compared and stored as keyed hashes only. Phone numbers are brought into E.164, the one form
-that Cognito knows, where the extra "phone" is installed.
+The rate limits and the audit store them as keyed hashes only. If the extra "phone" is installed, phone
+numbers are converted to E.164, the only form that Cognito knows.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ except ImportError:
     REGIONS = ()
 
 
-def keyed_hash(purpose: str, *parts: str, secret_key: str | None = None) -> str:
+def keyed_hash(purpose: str, *parts: str, secret_key: str | bytes | None = None) -> str:
     """Return an HMAC-SHA256 of ``parts`` in hexadecimal, by SECRET_KEY unless another key is given."""
     message = "\0".join(parts).encode(errors="surrogatepass")
     salt = f"cognito_reset.{purpose}"
     return salted_hmac(salt, message, secret=secret_key, algorithm="sha256").hexdigest()
 
 
-def identifier_key(pool: str, identifier: str, *, secret_key: str | None = None) -> str:
+def identifier_key(pool: str, identifier: str, *, secret_key: str | bytes | None = None) -> str:
     """
     Return the keyed hash that stands for ``identifier`` in the limits and in the audit. All spellings
-    that Cognito may treat as the same identifier have the same hash.
+    that Cognito may treat as the same identifier have the same hash; the aliases of one account don't.
     """
     folded = unicodedata.normalize("NFKC", identifier).casefold()
     text = unicodedata.normalize("NFKC", folded).strip()

@@ -1,255 +1,486 @@
 """
-Limits on both steps of a reset: per identifier, per client network and for the whole site.
+Rate limits and repeats: one ledger for both.
 
-A limit of N in W seconds is **N slots**. An attempt takes one slot of every limit that it comes
-under, each for W seconds; where one has none left it gives back what it took, and is refused. So a
-limit is an exact sliding window whatever runs at the same time, a refused attempt leaves no trace,
-and the time to wait is that until the first slot's end. Who gets a slot the store decides.
+A limit of N in W seconds is a bucket of **N slots**. An attempt takes one slot of every limit that it
+comes under, each for W seconds, or none at all. So a limit is an exact sliding window whatever runs at
+the same time, and the time to wait is the time until the first slot expires.
 
-Counted before the call, by identifier, never by session, alike for users that don't exist, and apart
-for the two steps: nobody can use up the tries for a code by asking for more codes. Identifiers and
-networks are stored as keyed hashes only. Another SECRET_KEY, an emptied cache or a clock set ahead
-start all limits anew; behind them is Cognito's own allowance.
+Repeats of a request are found by the same mechanism. Each request has a bucket with one slot, which is held
+for five minutes. It is named after a keyed hash of the request, and stores what kind of answer the attempt had. Whoever sends the same
+request again finds that slot held, and gets the same answer without a call and without using up a
+limit. Clients, browsers and people send a request again when its answer got lost. Without this they
+would be refused, because the code was used.
 
-Call it outside of transactions: in one, others wait for its end, and a rollback refunds the attempt.
+Attempts are counted before the call, by identifier, network and site and never by session, in the same way
+whether or not the user exists. The two steps are counted apart: nobody can use up the guesses at a code by asking for
+more codes. With another SECRET_KEY, an emptied cache or a clock set ahead all limits start again;
+Cognito's own allowance stays.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import random
-import re
 import time
-import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
 from typing import Final
 
-from django.views.decorators.debug import sensitive_variables
-
-from cognito_reset.cognito.errors import CognitoResetMisconfigured, Throttled, Unavailable
-from cognito_reset.conf import conf
-from cognito_reset.resets.stores import Bucket, Held, Rate, Store, digest, with_store
+from cognito_reset.cognito.errors import (
+    CodeInvalid,
+    MaybeSent,
+    Misconfigured,
+    OutcomeUnknown,
+    PasswordCompromised,
+    PasswordInvalid,
+    PasswordReused,
+    ResetError,
+    Throttled,
+    Unavailable,
+)
+from cognito_reset.conf import Rate, conf
+from cognito_reset.resets.identifiers import identifier_key, keyed_hash
+from cognito_reset.resets.stores import (
+    Bucket,
+    Held,
+    Holding,
+    Slot,
+    Store,
+    StoreUnavailable,
+    use_store,
+)
+from cognito_reset.secret import Secret
 
 logger = logging.getLogger(__name__)
 
+REQUEST: Final = "request"
+CONFIRM: Final = "confirm"
 STAFF: Final = "staff"
-UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-READ_WHOLE: Final = 64  # of a limit with more slots, a sample is looked at first
+
+# Some SDKs wait for an answer for a minute before they send a request again, up to four times.
+REPEAT_SECONDS: Final = 300
+POLL_SECONDS: Final = 0.1
+# How long after the total deadline an attempt without an answer is given up.
+GRACE_SECONDS: Final = 2
+# Kinds of answers by number, None for success. Two versions of the app may share a store, so new
+# kinds belong at the end. The first number stands for an attempt that has no answer yet.
+RUNNING: Final = 0
+ANSWERS: Final[dict[int, type[ResetError] | None]] = {
+    1: None,
+    2: CodeInvalid,
+    3: PasswordInvalid,
+    4: PasswordReused,
+    5: PasswordCompromised,
+    6: OutcomeUnknown,
+    7: MaybeSent,
+}
+UNKNOWN: Final[dict[str, type[ResetError]]] = {REQUEST: MaybeSent, CONFIRM: OutcomeUnknown}
+
+# How many times the network's limit a /64, a /56 and a /48 get. A /48 is one customer, or many phones.
+NETWORK_FACTORS: Final = (1, 4, 16)
+# One in so many slots of the site is reserved for networks without a recent attempt.
+NEW_NETWORKS_DIVISOR: Final = 5
+# A network that asked for a code for an identifier has guesses of its own at it for as long as the code
+# lives, so that strangers' wrong guesses don't lock the person out.
+ASKED: Final = Rate(3, 3600)
+OWN_GUESSES: Final = Rate(2, 3600)
+ALL_OWN_GUESSES: Final = Rate(6, 3600)  # of all networks together, at one identifier
+# Repeats cost no limit, but each holds one of the server's threads: so many from one network.
+REPEATS: Final = Rate(20, 300)
+# Attempts that are refused by a limit may still be compared with earlier requests, but only so often:
+# somebody who knows a used code could otherwise try passwords until one is a repeat.
+REFUSALS: Final = Rate(10, 300)
+COOL_DOWN_SECONDS: Final = 60
+# Of larger buckets of networks and of the site, a sample is read first.
+READ_WHOLE: Final = 64
 SAMPLE: Final = 16
-CROWDED: Final = 10  # of the sample: time to count the site's slots, for the alarm at half
-ROUNDS: Final = 10  # of looking and taking
-
-Taken = list[tuple[Bucket, int, int]]  # slots by number, and when they were taken, in milliseconds
-
-
-class Contended(Exception):
-    """Slots looked free and couldn't be had: a crowd, or a cache that hides its errors."""
+CROWDED: Final = (
+    10  # with so many held slots in the sample, all of the site's are counted for the log
+)
+ROUNDS: Final = 50  # after so many failed tries to take the slots, the store is treated as broken
 
 
-def parse_rates(text: str) -> tuple[Rate, ...]:
-    """Read rates such as "20/h", "5/15m" or "1/m,3/h"."""
-    rates: dict[int, Rate] = {}
-    for part in str(text).split(","):
-        match = re.fullmatch(r"\s*([1-9][0-9]{0,6})/([1-9][0-9]{0,5})?([smhd])\s*", part)
-        seconds = int(match[2] or 1) * UNITS[match[3]] if match else 0
-        if match is None or seconds in rates:
-            raise CognitoResetMisconfigured(f'COGNITO_RESET["LIMITS"]: "{text}" can\'t be used.')
-        rates[seconds] = Rate(int(match[1]), seconds)
-    return tuple(rates.values())
-
-
-def identifier_key(pool: str, identifier: str) -> str:
+@dataclass
+class Reservation:
     """
-    Give the keyed hash that stands for ``identifier`` in the limits and in the audit: one for all
-    ways to write it that Cognito may take for the same.
+    The ledger's decision on one attempt: it is refused (``refusal``), or a repeat (``is_repeat``), or it
+    may go on, with the slots that it holds. ``resend_after`` is the number of seconds until the same
+    identifier may ask for another code.
+
+    As a context manager it settles an attempt that ends early. Before ``commit()`` only the site's callables
+    have run: all slots are released but the network's, so that nobody can run those callables without limit.
+    After it the call may have been made, and its outcome is unknown.
     """
-    folded = unicodedata.normalize("NFKC", identifier).casefold()
-    return digest("identifier", pool, unicodedata.normalize("NFKC", folded).strip())
+
+    step: str
+    refusal: Throttled | None = None
+    is_first_refusal: bool = False
+    is_repeat: bool = False
+    answer: type[ResetError] | None = None
+    resend_after: int = 0
+    slots: Sequence[Slot] = ()
+    state: str = "reserved"
+
+    def __enter__(self) -> Reservation:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self.state == "reserved":
+            self._release_for_site_code()
+        elif self.state == "committed":
+            self.settle(UNKNOWN[self.step](sent=True))
+
+    def raise_answer(self) -> None:
+        """Raise the error that the first of the same requests had, or return if it succeeded."""
+        if self.answer is not None:
+            raise self.answer(sent=True)
+
+    def commit(self) -> None:
+        """Note that Cognito may get the call from now on."""
+        self.state = "committed"
+
+    def settle(self, error: ResetError | None) -> None:
+        """
+        Keep the answer for repeats of the request. Release all slots if Cognito never got the call, and
+        the request's own slot if the same request may succeed later. This may be called again with a later answer.
+        """
+        self.state = "settled"
+        own = [slot for slot in self.slots if slot.bucket.level == "repeat"]
+        kind = None if error is None else type(error)
+        number = next((number for number, known in ANSWERS.items() if known is kind), None)
+        if isinstance(error, Misconfigured) and not error.sent:
+            self._release_for_site_code()
+        elif error is not None and not error.sent:
+            self._release(self.slots)
+        elif number is None:
+            self._release(own)
+        elif own:
+            kept = Slot.taken(own[0].bucket, own[0].number, _now())
+            _try(lambda store: store.keep(kept, number))
+
+    def _release_for_site_code(self) -> None:
+        self._release([slot for slot in self.slots if slot.bucket.level != "network"])
+
+    def _release(self, slots: Sequence[Slot]) -> None:
+        if slots:
+            _try(lambda store: store.release(slots))
 
 
-@sensitive_variables("identifier")
-def check_in(step: str, *, pool: str, identifier: str, network: str | None) -> Taken:
+def reserve(
+    step: str,
+    *,
+    pool: str,
+    username: str,
+    networks: Sequence[str] = (),
+    request_parts: Sequence[str | Secret] = (),
+) -> Reservation:
     """
-    Count one attempt at "request" or "confirm", or raise ``Throttled``. Where the store fails nobody
-    gets through (``Unavailable``); with LIMITS_FAIL_OPEN everybody does. ``network=None`` counts by
-    the other two levels only. What it gives is for ``give_back()``.
+    Reserve the slots of one attempt at ``step``, or return why it must not be carried out. If the same
+    request is under way, wait for its answer. ``networks`` are those of the client, the narrowest first. ``request_parts`` tell the
+    request from others; without any it is never a repeat.
+
+    Raise Unavailable if the store fails, unless LIMITS_FAIL_OPEN lets everybody through.
     """
-    return _count(_buckets_of_all(step, pool, identifier, network))
+    attempt = _Attempt(step, pool, username, networks, request_parts)
+    try:
+        return use_store(attempt.reserve)
+    except StoreUnavailable as error:
+        failure = error
+    if conf.limits is None or (conf.limits_fail_open and not failure.is_mistake):
+        return Reservation(step)
+    raise Unavailable
 
 
-@sensitive_variables("identifier")
-def check(step: str, *, pool: str, identifier: str, network: str | None) -> None:
-    """Raise what ``check_in()`` would now, and count nothing."""
-    _count(_buckets_of_all(step, pool, identifier, network), take=False)
-
-
-def give_back(taken: Taken) -> None:
-    """Count an attempt for none, because it came to no call. Where the store fails it stays counted."""
-    if taken:
-        with_store(lambda store: [store.give_back(*slot) for slot in taken])
-
-
-@sensitive_variables("identifier")
-def check_in_staff(*, pool: str, identifier: str) -> None:
+def reserve_for_staff(*, pool: str, username: str) -> Reservation:
     """
-    Count one reset that staff send, or raise as ``check_in()`` does: by the rates for a person's own
-    requests, and apart from them. Nobody's flood keeps staff from helping.
+    Count one reset that staff send, and return the reservation to settle afterwards. The rates are those of
+    a person's own requests, and they are counted separately, so that a flood of requests doesn't keep staff
+    from helping. Raise Throttled, or Unavailable if the store fails.
     """
-    _count(_buckets(STAFF, pool, {"identifier": identifier_key(pool, identifier)}))
+    reservation = reserve(STAFF, pool=pool, username=username)
+    if reservation.refusal:
+        raise reservation.refusal
+    return reservation
 
 
-def clear(*identifier_keys: str) -> None:
+def clear(keys: Iterable[str]) -> None:
     """
-    Let who has these ``identifier_key()``s try again, at both steps. Networks and the site keep their
-    counts. Raises ``Unavailable`` where the store fails.
+    Let the people with these ``identifier_key()``s try again, at both steps. The limits of networks and
+    of the site stay. Raise Unavailable if the store fails.
     """
+    limits = conf.limits or {}
     buckets = [
-        bucket
-        for step in conf.limits or ()
-        for key in identifier_keys
-        for bucket in _buckets(step, "", {"identifier": key})
+        _bucket(step, "identifier", rate, key)
+        for key in keys
+        for step, levels in limits.items()
+        for rate in levels["identifier"]
     ]
-    if buckets and isinstance(with_store(lambda store: store.clear(buckets)), Exception):
-        raise Unavailable
-
-
-def is_first_refusal(error: Throttled) -> bool:
-    """
-    Note a refusal, and say whether it is the first by any of its limits in their windows: that one
-    is worth a row in the audit. Where the store fails, none is.
-    """
-    firsts = with_store(
-        lambda store: [_is_first(store, bucket, "refused") for bucket in error.refused_by]
-    )
-    return not isinstance(firsts, Exception) and any(firsts)
-
-
-@sensitive_variables("identifier")
-def _buckets_of_all(step: str, pool: str, identifier: str, network: str | None) -> list[Bucket]:
-    digests = {"identifier": identifier_key(pool, identifier), "site": digest("site", pool)}
-    if network is not None:
-        digests["network"] = digest("network", pool, network)
-    return _buckets(step, pool, digests)
-
-
-def _buckets(step: str, pool: str, digests: Mapping[str, str]) -> list[Bucket]:
-    limits = conf.limits
-    if limits is None:
-        return []
-    rates = limits["request" if step == STAFF else step]
-    return [
-        Bucket(step, pool, level, rate, digests[level])
-        # The narrowest first: who loses there has taken nothing from anybody else.
-        for level in ("identifier", "network", "site")
-        if level in digests
-        for rate in parse_rates(rates[level])
-    ]
-
-
-def _count(buckets: list[Bucket], *, take: bool = True) -> Taken:
     if not buckets:
-        return []
-    found = with_store(lambda store: _take(store, buckets, take=take))
-    if isinstance(found, Exception):
-        # What only looks like a failing store may be somebody's doing: that opens no door.
-        if conf.limits_fail_open and not isinstance(found, Contended):
-            return []
-        raise Unavailable
-    taken, refused = found
-    if refused:
-        cool_down = all(
-            (bucket.step, bucket.level, bucket.rate.limit) == ("request", "identifier", 1)
-            for bucket in refused
-        )
-        wait = max(refused.values())
-        raise Throttled(retry_after=wait, cool_down=cool_down, refused_by=tuple(refused))
-    return taken
-
-
-def _take(
-    store: Store, buckets: list[Bucket], *, take: bool = True
-) -> tuple[Taken, dict[Bucket, int]]:
-    """
-    Take a slot of each; or take none, and give the seconds to wait by bucket. With ``take=False``
-    only look.
-    """
-    for _ in range(ROUNDS):
-        now = int(time.time() * 1000)
-        held, free = _look(store, buckets, now)
-        for bucket in buckets:
-            if bucket.level == "site":
-                _watch(store, bucket, len(held[bucket]), now)
-        refused = {b: _wait(b, held[b], now) for b in buckets if not free[b]}
-        if refused or not take:
-            return [], refused
-        taken: Taken = []
-        for bucket in buckets:
-            number = next((n for n in free[bucket] if store.take(bucket, n, now)), None)
-            if number is None:
-                break
-            taken.append((bucket, number, now))
-        else:
-            return taken, {}
-        for slot in taken:
-            store.give_back(*slot)
-    raise Contended
-
-
-def _look(store: Store, buckets: list[Bucket], now: int) -> tuple[Held, dict[Bucket, list[int]]]:
-    """Give what is held and what is free of each: of a large limit in a sample, if that will do."""
-    asked: dict[Bucket, Sequence[int]] = {}
-    for bucket in buckets:
-        numbers = range(bucket.rate.limit)
-        asked[bucket] = random.sample(numbers, SAMPLE) if len(numbers) > READ_WHOLE else numbers
-    held = store.read(asked, now)
-    for bucket in buckets:
-        found, limit, is_site = len(held[bucket]), bucket.rate.limit, bucket.level == "site"
-        warn = is_site and found >= CROWDED and now >= _warned_until.get(bucket.key, 0)
-        if len(asked[bucket]) == limit or not (found == SAMPLE or warn):
-            continue
-        full_until = _full_until.get(bucket.key, 0)
-        if now < full_until <= bucket.end(now):
-            asked[bucket], held[bucket] = (), {0: full_until}
-            continue
-        asked[bucket] = range(limit)
-        held |= store.read({bucket: asked[bucket]}, now)
-        if is_site and len(held[bucket]) == limit:
-            _full_until[bucket.key] = min(held[bucket].values())
-    free = {b: [n for n in numbers if n not in held[b]] for b, numbers in asked.items()}
-    for rest in free.values():
-        random.shuffle(rest)  # or all would try the same one first
-    return held, free
-
-
-def _wait(bucket: Bucket, held: Mapping[int, int], now: int) -> int:
-    seconds = -((now - min(held.values())) // 1000)
-    return min(max(seconds, 1), bucket.rate.seconds)  # whatever the clock did since
-
-
-def _watch(store: Store, site: Bucket, held: int, now: int) -> None:
-    """Tell the operators, once per window, that the site's limit is half used up, or wholly."""
-    if held == site.rate.limit:
-        event = "reached"
-    elif 2 * (held + 1) >= site.rate.limit:
-        event = "half_used"
-        _warned_until[site.key] = site.end(now)
-    else:
         return
-    if _is_first(store, site, event):
-        logger.error(
-            "cognito_reset.site_limit_%s step=%s pool=%s limit=%s seconds=%s",
-            *(event, site.step, site.pool, site.rate.limit, site.rate.seconds),
-        )
+    try:
+        return use_store(lambda store: store.clear(buckets))
+    except StoreUnavailable:
+        pass
+    raise Unavailable
 
 
-def _is_first(store: Store, bucket: Bucket, event: str) -> bool:
-    """Whether ``event`` happens for the first time in the bucket's window: a limit of one."""
-    rate, level = Rate(1, bucket.rate.seconds), f"{bucket.level}_{event}"
-    taken, _ = _take(store, [Bucket(bucket.step, bucket.pool, level, rate, bucket.digest)])
-    return bool(taken)
+class _Attempt:
+    """One attempt: the buckets that it comes under, and how it reserves a slot in each."""
+
+    def __init__(
+        self,
+        step: str,
+        pool: str,
+        username: str,
+        networks: Sequence[str],
+        request_parts: Sequence[str | Secret],
+    ) -> None:
+        self.step, self.pool = step, pool
+        limits = conf.limits or {}
+        rates = limits.get(REQUEST if step == STAFF else step, {})
+        person = identifier_key(pool, username)
+        nearest = keyed_hash("network", pool, *networks[:1])
+        here = keyed_hash("here", person, nearest)
+        self.request: Bucket | None = None
+        if request_parts:
+            # Secrets are revealed to the hash alone. It can't fail here, because the hashes above didn't.
+            texts = (part.reveal() if isinstance(part, Secret) else part for part in request_parts)
+            digest = keyed_hash("repeat", pool, *texts)
+            self.request = _bucket(step, "repeat", Rate(1, REPEAT_SECONDS), digest)
+        self.person = [
+            _bucket(step, "identifier", rate, person) for rate in rates.get("identifier", ())
+        ]
+        self.networks = [
+            _bucket(step, "network", rate, keyed_hash("network", pool, network), factor)
+            for network, factor in zip(networks, NETWORK_FACTORS, strict=False)
+            for rate in rates.get("network", ())
+        ]
+        site = () if step == STAFF else rates.get("site", ())
+        whole = [_bucket(step, "site", rate, keyed_hash("site", pool)) for rate in site]
+        # Narrowest first, so that a refused client uses up no shared slots.
+        self.limits = [*self.person, *self.networks, *whole]
+        self.asked: Bucket | None = None
+        self.guesses: list[Bucket] = []
+        if self.person and networks:
+            self.asked = _bucket(REQUEST, "asked", ASKED, here)
+        if self.asked and step == CONFIRM:
+            self.guesses = [
+                _bucket(step, "own_guesses", OWN_GUESSES, here),
+                _bucket(step, "all_own_guesses", ALL_OWN_GUESSES, person),
+            ]
+        self.repeats = _bucket(step, "repeats", REPEATS, nearest)
+        self.person_refusals = _bucket(step, "refusals", REFUSALS, person)
+        self.network_refusals = _bucket(step, "refusals", REFUSALS, nearest)
+
+    def reserve(self, store: Store) -> Reservation:
+        for count in range(ROUNDS):
+            now, held = _now(), self._read(store)
+            slots, full = self._choose(store, held, now)
+            same = held[self.request].get(0) if self.request else None
+            if full:
+                self._note_asking(store, held, full, now)
+                number = self._count_refusal(store, held, now, is_repeat=same is not None)
+                may_compare = number is not None
+                if same is None or not may_compare:
+                    refusal = Throttled(
+                        retry_after=self._retry_after(held, full, now),
+                        cool_down=may_compare and self._is_cool_down(held, full, now),
+                    )
+                    return Reservation(self.step, refusal, is_first_refusal=number == 0)
+            elif self.limits and same and self._take_one(store, held, self.repeats, now) is None:
+                wait = self._retry_after(held, [self.repeats], now)
+                return Reservation(self.step, Throttled(retry_after=wait))
+            if same is not None:
+                if repeat := self._wait_for_answer(store, same):
+                    return repeat
+            elif not slots or store.take(slots):
+                resend_after = self._resend_after(held, now)
+                return Reservation(self.step, resend_after=resend_after, slots=slots)
+            elif count > 2:  # a crowd
+                time.sleep(random.uniform(0.001, 0.01))  # noqa: S311  # only spreads rivals
+        # Slots looked free, and none could be taken: probably the cache's client hides its errors.
+        raise LookupError
+
+    def _read(self, store: Store) -> Held:
+        """Read, in one command, the slots of all buckets: of a large bucket a sample."""
+        buckets = [self.request, *self.limits]
+        if self.limits:
+            buckets += [self.asked, *self.guesses, self.person_refusals, self.network_refusals]
+        if self.limits and self.request:
+            buckets.append(self.repeats)
+        self.numbers = {bucket: _numbers(bucket) for bucket in buckets if bucket}
+        return store.read(self.numbers) if self.numbers else {}
+
+    def _choose(self, store: Store, held: Held, now: int) -> tuple[list[Slot], list[Bucket]]:
+        """Return one free slot of each bucket, and the limits that are full."""
+        free = {bucket: self._free(store, held, bucket, now) for bucket in self.limits}
+        full = [bucket for bucket in self.limits if not free[bucket]]
+        if full and self.guesses and self.asked and held[self.asked]:
+            own = {bucket: self._free(store, held, bucket, now) for bucket in self.guesses}
+            if all(own.values()) and _are_of_person(full):
+                free, full = {**free, **own}, []
+        if self.request:
+            free = {self.request: [0], **free}
+        if self.asked and self.step == REQUEST:
+            free[self.asked] = self._free(store, held, self.asked, now)
+        chosen = [(bucket, random.choice(numbers)) for bucket, numbers in free.items() if numbers]  # noqa: S311
+        return [Slot.taken(bucket, number, now) for bucket, number in chosen], full
+
+    def _free(self, store: Store, held: Held, bucket: Bucket, now: int) -> list[int]:
+        """Return the numbers of slots that this attempt may take."""
+        numbers, usable = self.numbers[bucket], bucket.size
+        is_site, is_sample = bucket.level == "site", len(numbers) < bucket.size
+        if is_site and any(held[network] for network in self.networks):
+            usable -= bucket.size // NEW_NETWORKS_DIVISOR
+        full_until = _site_full_until.get((bucket.key, usable), 0)
+        if is_sample and _is_ahead(full_until, bucket, now):
+            held[bucket] = {0: Holding(full_until, RUNNING)}
+            return []
+        free = [number for number in numbers if number < usable and number not in held[bucket]]
+        is_half_used = len(held[bucket]) >= (CROWDED if is_sample else bucket.size / 2 - 1)
+        if is_sample and not free:
+            held[bucket] = store.read({bucket: range(bucket.size)})[bucket]
+            free = [number for number in range(usable) if number not in held[bucket]]
+        if is_site:
+            self._watch_site(bucket, is_half_used=is_half_used, is_full=not free, now=now)
+        if not free:
+            # The slots that are reserved for new networks don't shorten the wait.
+            held[bucket] = {n: holding for n, holding in held[bucket].items() if n < usable}
+            if is_site and is_sample:
+                _site_full_until[bucket.key, usable] = min(_expiries(held[bucket]))
+        return free
+
+    def _watch_site(self, bucket: Bucket, *, is_half_used: bool, is_full: bool, now: int) -> None:
+        """Log, once per window and process, that the site's limit is half used or reached."""
+        event = "reached" if is_full else "half_used"
+        if (is_full or is_half_used) and _is_due(event, bucket, now):
+            _site_logged_until[event, bucket.key] = now + bucket.seconds * 1000
+            logger.error(
+                "cognito_reset.site_limit_%s step=%s pool=%s limit=%s seconds=%s",
+                *(event, bucket.step, self.pool, bucket.size, bucket.seconds),
+            )
+
+    def _count_refusal(self, store: Store, held: Held, now: int, *, is_repeat: bool) -> int | None:
+        """
+        Take one of the slots for refused attempts, and return its number: 0 for the first refusal in some
+        minutes, None if there were too many. An identifier without an attempt is counted by its network, so
+        that made-up names store nothing. Repeats take slots from the end, because they aren't refused.
+        """
+        is_known = any(held[bucket] for bucket in self.person)
+        bucket = self.person_refusals if is_known else self.network_refusals
+        return self._take_one(store, held, bucket, now, from_end=is_repeat)
+
+    def _take_one(
+        self, store: Store, held: Held, bucket: Bucket, now: int, *, from_end: bool = False
+    ) -> int | None:
+        """Take the first free slot, and return its number, or None if all are held."""
+        numbers = reversed(range(bucket.size)) if from_end else range(bucket.size)
+        free = [number for number in numbers if number not in held[bucket]]
+        return next((n for n in free if store.take([Slot.taken(bucket, n, now)])), None)
+
+    def _note_asking(self, store: Store, held: Held, full: Sequence[Bucket], now: int) -> None:
+        """
+        Note that this network asked for a code although strangers have used up the identifier's requests:
+        they had codes sent to the owner, who may need guesses of their own.
+        """
+        if self.step == REQUEST and self.asked and not held[self.asked] and _are_of_person(full):
+            store.take([Slot.taken(self.asked, 0, now)])
+
+    def _retry_after(self, held: Held, full: Sequence[Bucket], now: int) -> int:
+        """Return the seconds until each of the full limits has a free slot."""
+        waits = {bucket: _seconds(min(_expiries(held[bucket])) - now) for bucket in full}
+        return max(min(max(wait, 1), bucket.seconds) for bucket, wait in waits.items())
+
+    def _is_cool_down(self, held: Held, full: Sequence[Bucket], now: int) -> bool:
+        """Check whether a code was requested less than a minute ago, as with a double click."""
+        if self.step != REQUEST or not _are_of_person(full):
+            return False
+        asked_at = [
+            expires - bucket.seconds * 1000
+            for bucket in self.person
+            for expires in _expiries(held[bucket])
+        ]
+        return now - max(asked_at) < COOL_DOWN_SECONDS * 1000
+
+    def _wait_for_answer(self, store: Store, same: Holding) -> Reservation | None:
+        """Return the answer that the same request had. Return None if its slot was released."""
+        assert self.request  # noqa: S101  # for mypy: same was read from it
+        # The other attempt may have begun before the clock was set back.
+        began = min(same.expires / 1000 - self.request.seconds, time.time())
+        deadline = began + conf.total_timeout_seconds + GRACE_SECONDS
+        while same.answer == RUNNING and time.time() <= deadline:
+            time.sleep(POLL_SECONDS)
+            found = store.read({self.request: [0]})[self.request]
+            if not found:
+                return None
+            same = found[0]
+        answer = ANSWERS.get(same.answer, UNKNOWN[self.step])
+        return Reservation(self.step, is_repeat=True, answer=answer)
+
+    def _resend_after(self, held: Held, now: int) -> int:
+        """Return the seconds until the identifier may ask for another code after this one."""
+        if self.step != REQUEST:
+            return 0
+        waits = [0]
+        for bucket in (*self.person, *self.networks):
+            expiries = [*_expiries(held[bucket]), now + bucket.seconds * 1000]
+            if len(expiries) >= bucket.size:
+                waits.append(_seconds(min(expiries) - now))
+        return max(waits)
 
 
-# What this process knows of the site's large limits, by key: counting one takes long in a cache,
-# and while it is full anybody can have it counted.
-_full_until: dict[str, int] = {}
-_warned_until: dict[str, int] = {}
+def _bucket(step: str, level: str, rate: Rate, digest: str, factor: int = 1) -> Bucket:
+    return Bucket(step, level, rate.limit * factor, rate.seconds, digest)
+
+
+def _are_of_person(buckets: Iterable[Bucket]) -> bool:
+    return all(bucket.level == "identifier" for bucket in buckets)
+
+
+def _numbers(bucket: Bucket) -> Sequence[int]:
+    numbers = range(bucket.size)
+    if bucket.size > READ_WHOLE and bucket.level != "identifier":
+        return random.sample(numbers, SAMPLE)
+    return numbers
+
+
+def _expiries(held: dict[int, Holding]) -> list[int]:
+    return [holding.expires for holding in held.values()]
+
+
+def _seconds(milliseconds: int) -> int:
+    return math.ceil(milliseconds / 1000)
+
+
+def _now() -> int:
+    return int(time.time() * 1000)
+
+
+def _try(work: Callable[[Store], None]) -> None:
+    """Do ``work`` with the store. If it fails, the slots expire by themselves; the failure is logged."""
+    try:
+        use_store(work)
+    except StoreUnavailable:
+        pass
+
+
+# What this process knows of the site's limits: until when a large one is full, by its key and the
+# number of slots that an attempt may use, and until when an event isn't logged again.
+_site_full_until: dict[tuple[str, int], int] = {}
+_site_logged_until: dict[tuple[str, str], int] = {}
+
+
+def _is_due(event: str, bucket: Bucket, now: int) -> bool:
+    return not _is_ahead(_site_logged_until.get((event, bucket.key), 0), bucket, now)
+
+
+def _is_ahead(until: int, bucket: Bucket, now: int) -> bool:
+    """Check whether ``until`` is still to come. If it is too far ahead, the clock was set back."""
+    return now < until <= now + bucket.seconds * 1000

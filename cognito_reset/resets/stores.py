@@ -1,9 +1,9 @@
 """
-Slots: what a limit is counted in, in a cache or in the database.
+Where slots are stored: in a cache, or in the database.
 
-A slot is taken for a time, by one at most: in a cache it is a key, taken by ``add``; in the database
-a row, taken by an UPDATE of one whose time is over, or by an INSERT that the unique constraint lets
-through once. Keys have keyed hashes in them, and nothing in clear.
+A slot is held by at most one attempt, until it expires. In a cache it is a key: ``add`` succeeds for one
+attempt only. In the database it is a row: a unique constraint allows one. Keys contain keyed hashes and
+nothing in clear.
 """
 
 from __future__ import annotations
@@ -11,19 +11,18 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import attrgetter, or_
 from threading import Lock
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from django.core.cache import caches
-from django.db import Error as DatabaseError
-from django.db import IntegrityError, InterfaceError, OperationalError, connections, router
+from django.db import connections, router
 from django.db.models import Q
-from django.db.transaction import atomic
-from django.utils.crypto import salted_hmac
-from django.views.decorators.debug import sensitive_variables
+from django.db.transaction import atomic, non_atomic_requests
+from django.db.utils import DatabaseError, IntegrityError, InterfaceError, OperationalError
 
 from cognito_reset.conf import conf
 from cognito_reset.models import LedgerSlot
@@ -32,189 +31,300 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-REPLAY: Final = "replay"  # the step of those that are kept as short as they say
-TRIES: Final = 5  # of a statement that lost a deadlock or SQLite's lock
-# How far another machine's clock may be ahead. A slot that ends later was taken before ours was set
-# back, and counts as free.
+# In a Redis cluster all keys with the same tag in braces are on the same node, so that commands of
+# several keys work.
+TAG: Final = "{cognito_reset}"
+# Texts of SQLite, MariaDB and PostgreSQL about mistakes of a site that they raise as OperationalError: a
+# table or column that is missing, a wrong password or a permission that is missing.
+MISTAKES: Final = (
+    "no such",
+    "no column named",
+    "Unknown column",
+    "denied",
+    "authentication failed",
+)
+# Names of exceptions, of whatever cache client, that mean that the server can't be reached.
+OUTAGES: Final = {"ConnectionError", "TimeoutError", "ConnectionInterrupted", "OSError"}
+NO_OUTAGES: Final = {"AuthenticationError", "AuthorizationError"}  # redis-py's, by inheritance
+TRIES: Final = 5  # of a statement that lost a deadlock or waited for SQLite's lock too long
+# How far another machine's clock may be ahead. A slot that expires later than that was taken before
+# our clock was set back, and counts as expired.
 CLOCK_SKEW_MS: Final = 60_000
 LOG_INTERVAL_SECONDS: Final = 60
-PURGE_SHARE = 1 / 16  # of the new rows delete up to PURGE_BATCH old ones
+PURGE_SHARE: Final = (
+    1 / 16
+)  # this share of the attempts also deletes up to PURGE_BATCH expired slots
 PURGE_BATCH: Final = 500
-PURGE_AFTER_MS: Final = 3_600_000  # a row in steady use stays
-
-
-@dataclass(frozen=True)
-class Rate:
-    limit: int
-    seconds: int
+PURGE_AFTER_MS: Final = 60_000
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """The slots of one rate, for one identifier, network or site, or for one request."""
+    """
+    The slots of one limit for one subject: an identifier, a network, the whole site, or one request.
+    ``size`` is the number of its slots. Each is held for ``seconds``.
+    """
 
     step: str
-    pool: str
     level: str
-    rate: Rate
+    size: int
+    seconds: int
     digest: str
 
     @property
     def key(self) -> str:
-        return f"cognito_reset:{self.step}:{self.level}:{self.rate.seconds}:{self.digest}"
-
-    def end(self, now: int) -> int:
-        return now + self.rate.seconds * 1000
+        return f"{TAG}:{self.step}:{self.level}:{self.seconds}:{self.digest}"
 
 
-Held = dict[Bucket, dict[int, int]]  # the taken slots' ends by number, in milliseconds
+@dataclass(frozen=True)
+class Slot:
+    """One slot of a bucket. ``expires`` is in milliseconds since 1970."""
+
+    bucket: Bucket
+    number: int
+    expires: int
+
+    @classmethod
+    def taken(cls, bucket: Bucket, number: int, now: int) -> Slot:
+        return cls(bucket, number, now + bucket.seconds * 1000)
 
 
-@sensitive_variables()
-def digest(level: str, *parts: str) -> str:
-    message = "\0".join(parts).encode(errors="surrogatepass")
-    return salted_hmac(f"cognito_reset.{level}", message, algorithm="sha256").hexdigest()
+@dataclass(frozen=True)
+class Holding:
+    """What a store knows of a slot that is held."""
+
+    expires: int
+    answer: int
 
 
-def with_store(work: Callable[[Store], T]) -> T | Exception:
-    """Give what ``work`` gives, or the store's error: raised from it, ours would carry it along."""
+# What a store knows, by bucket and number: only slots that are held.
+Held = dict[Bucket, dict[int, Holding]]
+
+
+class StoreUnavailable(Exception):
+    """
+    The store couldn't be used. ``is_mistake`` tells the site's own mistakes from an outage: a missing
+    table or library mustn't let everybody through.
+    """
+
+    def __init__(self, *, is_mistake: bool) -> None:
+        super().__init__(is_mistake)
+        self.is_mistake = is_mistake
+
+
+def use_store(work: Callable[[Store], T]) -> T:
+    """Return what ``work`` returns. Raise StoreUnavailable if the store fails, and log why."""
+    store = _open_store()
     try:
-        return work(_store())
-    except Exception as error:  # every cache's client has errors of its own
-        _log_failure(error)
-        return error
+        return work(store)
+    except Exception as error:  # each cache client raises exceptions of its own
+        failure = _explained(error)
+    # Outside of the except block, or the client's exception would be chained to ours.
+    raise failure
 
 
-def _store() -> Store:
+def purge_expired() -> int:
+    """Delete a batch of expired slots from the database, and return their number."""
+    return DatabaseStore().purge()
+
+
+def outside_transactions(view: Callable[..., Any]) -> Callable[..., Any]:
+    """
+    Decorate a view so that ATOMIC_REQUESTS doesn't wrap it for any database: a rollback would undo counted
+    attempts, and rivals would wait for the end of the transaction.
+    """
+    for alias in connections:
+        view = non_atomic_requests(using=alias)(view)
+    return view
+
+
+def _open_store() -> Store:
     alias = conf.limits_cache
     return DatabaseStore() if alias is None else CacheStore(alias)
 
 
 class CacheStore:
-    """A slot is a key, there for as long as the slot is taken."""
+    """A slot is a key, which exists for as long as the slot is held."""
 
     def __init__(self, alias: str) -> None:
         self._cache = caches[alias]
 
-    def read(self, asked: Mapping[Bucket, Sequence[int]], now: int) -> Held:
-        slots = {f"{b.key}:{n}": (b, n) for b, numbers in asked.items() for n in numbers}
-        held: Held = {bucket: {} for bucket in asked}
-        for name, end in self._cache.get_many(slots).items():
-            bucket, number = slots[name]
-            held[bucket][number] = end
+    def read(self, wanted: Mapping[Bucket, Collection[int]]) -> Held:
+        """Return the wanted slots that are held, in one command."""
+        slots = {
+            _key(b, number): (b, number) for b, numbers in wanted.items() for number in numbers
+        }
+        held: Held = {bucket: {} for bucket in wanted}
+        for key, (expires, answer) in self._cache.get_many(slots).items():
+            bucket, number = slots[key]
+            held[bucket][number] = Holding(expires, answer)
         return held
 
-    def take(self, bucket: Bucket, number: int, now: int) -> bool:
-        name = f"{bucket.key}:{number}"
-        return bool(self._cache.add(name, bucket.end(now), bucket.rate.seconds))
+    def take(self, slots: Sequence[Slot]) -> bool:
+        """Take all of the slots, in their order, or none. Return whether they were taken."""
+        taken = 0
+        try:
+            for slot in slots:
+                key, value = _key(slot.bucket, slot.number), (slot.expires, 0)
+                if not self._cache.add(key, value, slot.bucket.seconds):
+                    break
+                taken += 1
+        finally:
+            if taken < len(slots):
+                self.release(slots[:taken])
+        return taken == len(slots)
 
-    def hold(self, bucket: Bucket, now: int) -> None:
-        self._cache.set(f"{bucket.key}:0", bucket.end(now), bucket.rate.seconds)
+    def keep(self, slot: Slot, answer: int) -> None:
+        """Write an attempt's answer to its slot, which is then held for its whole time again."""
+        value = (slot.expires, answer)
+        self._cache.set(_key(slot.bucket, slot.number), value, slot.bucket.seconds)
 
-    def give_back(self, bucket: Bucket, number: int, now: int) -> None:
-        if time.time() * 1000 < bucket.end(now):  # after that it may be another's
-            self._cache.delete(f"{bucket.key}:{number}")
+    def release(self, slots: Sequence[Slot]) -> None:
+        # A slot that has expired may be somebody else's by now.
+        now = time.time() * 1000
+        keys = [_key(slot.bucket, slot.number) for slot in reversed(slots) if now < slot.expires]
+        self._cache.delete_many(keys)
 
-    def clear(self, buckets: list[Bucket]) -> None:
-        self._cache.delete_many([f"{b.key}:{n}" for b in buckets for n in range(b.rate.limit)])
+    def clear(self, buckets: Iterable[Bucket]) -> None:
+        self._cache.delete_many([_key(b, number) for b in buckets for number in range(b.size)])
 
 
 class DatabaseStore:
-    """A slot is a row, taken until the time in it is over."""
+    """
+    A slot is a row, which is held until the time in it. One object serves one attempt: ``take()``
+    deletes the expired rows that ``read()`` found in the slots that it takes.
+    """
 
     def __init__(self) -> None:
-        database = router.db_for_write(LedgerSlot)
-        self._connection = connections[database]
-        self._rows = LedgerSlot.objects.using(database)
-        self._over: set[tuple[str, int]] = set()
+        self._alias = router.db_for_write(LedgerSlot)
+        self._connection = connections[self._alias]
+        self._rows = LedgerSlot.objects.using(self._alias)
+        self._expired: dict[tuple[str, int], int] = {}
 
-    def read(self, asked: Mapping[Bucket, Sequence[int]], now: int) -> Held:
-        wanted = Q()
-        for bucket, numbers in asked.items():
-            whole = len(numbers) == bucket.rate.limit
-            few = Q(number__lt=bucket.rate.limit) if whole else Q(number__in=numbers)
-            wanted |= Q(key=bucket.key) & few
-        rows = self._rows.filter(wanted).values_list("key", "number", "expires")
-        by_key = {bucket.key: bucket for bucket in asked}
-        held: Held = {bucket: {} for bucket in asked}
-        for key, number, expires in self._run(lambda: list(rows)):
-            if now < expires <= by_key[key].end(now) + CLOCK_SKEW_MS:
-                held[by_key[key]][number] = expires
+    def read(self, wanted: Mapping[Bucket, Collection[int]]) -> Held:
+        """Return the wanted slots that are held, by one statement."""
+        whole = [b.key for b, numbers in wanted.items() if len(numbers) == b.size]
+        parts = [Q(key=b.key, number__in=list(n)) for b, n in wanted.items() if len(n) < b.size]
+        rows = self._rows.filter(reduce(or_, parts, Q(key__in=whole)))
+        by_key = {bucket.key: bucket for bucket in wanted}
+        held: Held = {bucket: {} for bucket in wanted}
+        now = int(time.time() * 1000)
+        for row in self._run(lambda: list(rows)):
+            bucket = by_key[row.key]
+            if now < row.expires <= now + bucket.seconds * 1000 + CLOCK_SKEW_MS:
+                held[bucket][row.number] = Holding(row.expires, row.answer)
             else:
-                self._over.add((key, number))
+                self._expired[row.key, row.number] = row.expires
         return held
 
-    def take(self, bucket: Bucket, number: int, now: int) -> bool:
-        slot = {"key": bucket.key, "number": number}
-        end = bucket.end(now)
-        if (bucket.key, number) in self._over:
-            self._over.discard((bucket.key, number))
-            over = Q(expires__lte=now) | Q(expires__gt=end + CLOCK_SKEW_MS)
-            rows = self._rows.filter(over, **slot)
-            return self._run(lambda: rows.update(expires=end)) == 1
+    def take(self, slots: Sequence[Slot]) -> bool:
+        """Take all of the slots, or none, by one INSERT. Return whether they were taken."""
+        expired = [
+            Q(key=slot.bucket.key, number=slot.number, expires=expires)
+            for slot in slots
+            if (expires := self._expired.get((slot.bucket.key, slot.number))) is not None
+        ]
+
+        def insert() -> None:
+            # Inside another transaction this raises RuntimeError: a rollback would undo the attempt.
+            with atomic(self._alias, durable=True):
+                if expired:
+                    self._rows.filter(reduce(or_, expired)).delete()
+                # In the order of the index, so that rivals don't deadlock.
+                self._rows.bulk_create(sorted(map(_row, slots), key=attrgetter("key", "number")))
+
         try:
-            self._run(lambda: self._rows.create(**slot, expires=end))
-        except IntegrityError:
+            self._run(insert)
+        except IntegrityError:  # a rival has taken one of them
             return False
-        if random.random() < PURGE_SHARE:  # noqa: S311  # nothing hangs on who does it
+        if random.random() < PURGE_SHARE:  # noqa: S311  # only spreads the work
             try:
                 self.purge()
-            except DatabaseError:  # another time
+            except (DatabaseError, InterfaceError):  # a later attempt purges
                 pass
         return True
 
-    def hold(self, bucket: Bucket, now: int) -> None:
-        """Take the one slot of ``bucket`` whoever has it, from now on."""
-        row = self._rows.filter(key=bucket.key, number=0)
-        if not self._run(lambda: row.update(expires=bucket.end(now))):
-            self.take(bucket, 0, now)
+    def keep(self, slot: Slot, answer: int) -> None:
+        """Write an attempt's answer to its slot, which is then held for its whole time again."""
+        row = self._rows.filter(key=slot.bucket.key, number=slot.number)
+        if not self._run(lambda: row.update(expires=slot.expires, answer=answer)):
+            # It has expired and was purged.
+            lost = [_row(slot, answer)]
+            self._run(lambda: self._rows.bulk_create(lost, ignore_conflicts=True))
 
-    def give_back(self, bucket: Bucket, number: int, now: int) -> None:
-        mine = self._rows.filter(key=bucket.key, number=number, expires=bucket.end(now))
-        # Of a limit the row is wanted again; of a request it never is.
-        self._run(mine.delete if bucket.step == REPLAY else lambda: mine.update(expires=0))
+    def release(self, slots: Sequence[Slot]) -> None:
+        mine = (Q(key=slot.bucket.key, number=slot.number, expires=slot.expires) for slot in slots)
+        rows = self._rows.filter(reduce(or_, mine))
+        self._run(rows.delete)
 
-    def clear(self, buckets: list[Bucket]) -> None:
+    def clear(self, buckets: Iterable[Bucket]) -> None:
         rows = self._rows.filter(key__in=[bucket.key for bucket in buckets])
-        self._run(lambda: rows.delete())
+        self._run(rows.delete)
 
     def purge(self) -> int:
-        now = int(time.time() * 1000)
-        replays = Q(key__startswith=f"cognito_reset:{REPLAY}:", expires__lte=now)
-        over = self._rows.filter(Q(expires__lt=now - PURGE_AFTER_MS) | replays)
-        ids = over.order_by("expires").values_list("pk", flat=True)[:PURGE_BATCH]
-        return self._run(lambda: over.filter(pk__in=sorted(ids)).delete()[0])
+        expired = self._rows.filter(expires__lt=int(time.time() * 1000) - PURGE_AFTER_MS)
+        ids = expired.order_by("expires").values_list("pk", flat=True)[:PURGE_BATCH]
+        return self._run(lambda: expired.filter(pk__in=sorted(ids)).delete()[0])
 
     def _run(self, statement: Callable[[], T], tries: int = TRIES) -> T:
-        """Run one statement: it breaks no transaction that it is in, and outlives a deadlock."""
-        in_transaction = self._connection.in_atomic_block
+        """Run one statement, and again if it lost a deadlock or its connection was closed."""
         try:
-            with atomic(self._connection.alias) if in_transaction else nullcontext():
-                return statement()
+            return statement()
         except (OperationalError, InterfaceError):
-            if in_transaction or tries == 1 or self._connection.connection is None:
+            can_connect = self._connection.connection is not None
+            if self._connection.in_atomic_block or tries == 1 or not can_connect:
                 raise
         self._connection.close_if_unusable_or_obsolete()  # the server may have been restarted
-        time.sleep(random.uniform(0.005, 0.05))  # noqa: S311  # only spreads them
+        time.sleep(random.uniform(0.005, 0.05))  # noqa: S311  # only spreads rivals
         return self._run(statement, tries - 1)
 
 
-def purge_expired() -> int:
-    """Delete a batch of rows that are long over, and say how many they were."""
-    return DatabaseStore().purge()
-
-
 Store = CacheStore | DatabaseStore
+
+
+def _key(bucket: Bucket, number: int) -> str:
+    return f"{bucket.key}:{number}"
+
+
+def _row(slot: Slot, answer: int = 0) -> LedgerSlot:
+    key, number = slot.bucket.key, slot.number
+    return LedgerSlot(key=key, number=number, expires=slot.expires, answer=answer)
+
 
 _log_lock = Lock()
 _logged_at = -float("inf")
 
 
-def _log_failure(error: Exception) -> None:
+def _explained(error: Exception) -> StoreUnavailable:
+    """Log what is wrong with the store, at most once a minute, and return the StoreUnavailable to raise."""
     global _logged_at
+    hint = _hint(error)
     with _log_lock:
-        if time.monotonic() - _logged_at < LOG_INTERVAL_SECONDS:
-            return
-        _logged_at = time.monotonic()
-    name = f"{type(error).__module__}.{type(error).__name__}"
-    logger.error("cognito_reset.limits_unavailable store=%s error=%s", conf.limits_cache, name)
+        is_due = time.monotonic() - _logged_at >= LOG_INTERVAL_SECONDS
+        if is_due:
+            _logged_at = time.monotonic()
+    if is_due:
+        name, store = f"{type(error).__module__}.{type(error).__name__}", conf.limits_cache
+        if hint:
+            text = "cognito_reset.limits_misconfigured store=%s error=%s hint=%s"
+            logger.critical(text, store, name, hint)
+        else:
+            logger.error("cognito_reset.limits_unavailable store=%s error=%s", store, name)
+    return StoreUnavailable(is_mistake=bool(hint))
+
+
+def _hint(error: Exception) -> str:
+    """Return what to do about a mistake of the site's own, or "" if the store can't be reached."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if isinstance(error, ImportError):
+        return f"The cache's library can't be imported ({error}): install it."
+    if isinstance(error, (OperationalError, InterfaceError)):
+        if not any(text in str(error) for text in MISTAKES):
+            return ""
+    elif names & OUTAGES and not names & NO_OUTAGES:
+        return ""
+    if isinstance(error, DatabaseError):
+        return f"The table {LedgerSlot._meta.db_table} can't be used: run manage.py migrate."
+    if isinstance(error, RuntimeError):
+        return "Limits must be counted outside of transactions."
+    return 'COGNITO_RESET["LIMITS_CACHE"] or the cache that it names can\'t be used.'

@@ -11,8 +11,8 @@ import pytest
 from django.db import connection, connections
 
 from cognito_reset.cognito.errors import Unavailable
-from cognito_reset.resets import stores as slots
-from cognito_reset.resets.ratelimits import check_in
+from cognito_reset.resets import stores
+from cognito_reset.resets.ratelimits import reserve
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -23,11 +23,11 @@ on_sqlite = pytest.mark.skipif(connection.vendor != "sqlite", reason="about SQLi
 @pytest.fixture(autouse=True)
 def _defaults(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.COGNITO_RESET = {**settings.COGNITO_RESET, "LIMITS": {}}
-    monkeypatch.setattr(slots, "_logged_at", float("-inf"))
+    monkeypatch.setattr(stores, "_logged_at", float("-inf"))
 
 
 def attempt() -> None:
-    check_in("request", pool="default", identifier="alice", network="192.0.2.1/32")
+    reserve("request", pool="default", username="alice", networks=["192.0.2.1/32"])
 
 
 def run_elsewhere(sql: str, *parameters: Any) -> None:
@@ -45,9 +45,10 @@ def run_elsewhere(sql: str, *parameters: Any) -> None:
     thread.join()
 
 
+@pytest.mark.requirement("B14")
 @on_server
 def test_b14_a_connection_that_the_server_dropped_is_made_anew() -> None:
-    """B14: a database that was restarted since the last attempt refuses nobody."""
+    """A database that was restarted since the last attempt refuses nobody."""
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute("SELECT pg_backend_pid()")
@@ -60,11 +61,12 @@ def test_b14_a_connection_that_the_server_dropped_is_made_anew() -> None:
     attempt()
 
 
+@pytest.mark.requirement("B14")
 @on_server
 def test_b14_a_server_that_is_not_there_is_not_asked_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """B14: one attempt to connect, and then 503."""
+    """One attempt to connect, and then 503."""
     tries = []
     connect = connection.get_new_connection
 
@@ -81,12 +83,13 @@ def test_b14_a_server_that_is_not_there_is_not_asked_again(
     assert len(caplog.records) == 1
 
 
+@pytest.mark.requirement("B14")
 @on_sqlite
 @pytest.mark.parametrize(("seconds", "refused"), [(0.3, False), (30, True)])
 def test_b14_sqlites_lock_is_waited_for(
     seconds: float, refused: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """B14: another writer's lock is tried for again, a bounded number of times."""
+    """Another writer's lock is tried for again, a bounded number of times."""
     connection.close()
     monkeypatch.setitem(connection.settings_dict, "OPTIONS", {"timeout": 0.1})
     locked, release = threading.Event(), threading.Event()

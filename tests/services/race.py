@@ -15,6 +15,7 @@ import os
 import threading
 import time
 from collections import Counter
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 from uuid import uuid4
 
@@ -23,25 +24,30 @@ import django
 from tests.services.stores import CACHES
 
 PLENTY = "1000/h"
-# The limit that decides, the rates, what the attempts have in common, and attempts per thread.
+# The number of attempts that get through, the rates, what the attempts have in common, and the number of
+# attempts per thread.
 RACES: dict[str, tuple[int, dict[str, str], str, int]] = {
     "identifier": (3, {"identifier": "3/h", "network": PLENTY, "site": PLENTY}, "identifier", 1),
     "cool-down": (1, {"identifier": "1/m,3/h", "network": PLENTY, "site": PLENTY}, "identifier", 1),
     "network": (20, {"identifier": "3/h", "network": "20/h", "site": PLENTY}, "network", 1),
     "site": (30, {"identifier": "3/h", "network": "20/h", "site": "30/h"}, "", 1),
     "large": (70, {"identifier": "3/h", "network": "20/h", "site": "70/h"}, "", 2),
+    # Each attempt comes from a /64 of its own, all from one /56, whose limit is four times a /64's.
+    "ipv6": (20, {"identifier": "3/h", "network": "5/h", "site": PLENTY}, "ipv6", 1),
 }
-
-
-REPEATS: dict[str, tuple[int, dict[str, str], str, int]] = {
+CONFIRM_RACES: dict[str, tuple[int, dict[str, str], str, int]] = {
     # One request, sent again and again: all get the answer of the one that was carried out.
     "repeat": (1, {"identifier": PLENTY, "network": PLENTY, "site": PLENTY}, "request", 2),
+    # The identifier's three guesses, and the two of the network that asked for the code.
+    "own guesses": (5, {"identifier": "3/h", "network": PLENTY, "site": PLENTY}, "asked", 1),
 }
 # By step: the races, the address, and what is sent beside the name and the code.
 STEPS: dict[str, tuple[dict[str, tuple[int, dict[str, str], str, int]], str, dict[str, str]]] = {
     "request": (RACES, "", {}),
-    "confirm": ({**RACES, **REPEATS}, "confirm/", {"password": "Battery-staple-2"}),
+    "confirm": ({**RACES, **CONFIRM_RACES}, "confirm/", {"password": "Battery-staple-2"}),
 }
+VICTIM = "victim@example.com"
+NETWORK = "192.0.2.1"
 
 
 class CountingService:
@@ -52,6 +58,9 @@ class CountingService:
 
     def __init__(self, *_: Any, **__: Any) -> None:
         pass
+
+    def permit(self) -> AbstractContextManager[None]:
+        return nullcontext()  # there is room for everybody
 
     def request_code(self, **_: Any) -> Any:
         from cognito_reset.cognito.service import Delivery
@@ -134,26 +143,28 @@ def work(
     from django.db import connection
 
     from cognito_reset.models import LedgerSlot
-    from cognito_reset.resets import ratelimits as throttling
+    from cognito_reset.resets import ratelimits
 
     for number in range(rounds):
         for name, (_, rates, common, attempts) in STEPS[step][0].items():
-            # Another secret, other keys: nothing of an earlier race is in the way. Every second
-            # round in a database is run on the rows of the one before, whose time is over.
+            # Another SECRET_KEY means other keys, so that earlier races don't matter. Every second
+            # round in a database uses the rows of the round before, which have expired.
             settings.SECRET_KEY = f"{key}-{name}-{number if cache else number // 2}"
             if process == 0 and cache is None:
-                # Over, and not for so long that it is purged.
+                # Let the rows expire, but not so long ago that they are purged.
                 LedgerSlot.objects.update(expires=int(time.time() * 1000))
                 connection.close()
             settings.COGNITO_RESET = {
                 **settings.COGNITO_RESET,
                 "SERVICE_CLASS": f"{__name__}.CountingService",
                 "LIMITS_CACHE": cache,
-                "MAX_CONCURRENT_CALLS": 1000,
                 "LIMITS": {step: rates},
             }
+            if process == 0 and common == "asked":
+                post("", VICTIM, NETWORK)
+                connection.close()
             CountingService.calls = 0
-            throttling._full_until.clear()  # the hour that it knows of was not waited for
+            ratelimits._site_full_until.clear()  # the rows expired early, which this process can't know
             statuses: list[str] = []
             start = threading.Barrier(threads + 1)
             arguments = (start, step, common, attempts, process, statuses)
@@ -182,24 +193,32 @@ def attempt(
 ) -> None:
     from django.core.cache import caches
     from django.db import connections
-    from django.test import Client
 
-    client = Client(raise_request_exception=False)
     _, path, secrets = STEPS[step]
     start.wait()
     for number in range(attempts):
-        repeated = common == "request"
         own = f"{process}-{thread}-{number}"
-        name = "victim" if repeated or common == "identifier" else f"user-{own}"
-        # A code of its own each, for a repeated attempt is none.
-        code = "123456" if repeated else own
-        address = "192.0.2.1" if common == "network" else f"10.{process}.{thread}.{number}"
-        response = client.post(
-            f"/api/password-reset/{path}",
-            {"username": f"{name}@example.com", "confirmation_code": code, **secrets},
-            content_type="application/json",
-            REMOTE_ADDR=address,
-        )
-        statuses.append(str(response.status_code))
+        username = f"user-{own}@example.com" if common in ("", "network", "ipv6") else VICTIM
+        # Each attempt has a code of its own: with the same one it would be a repeat.
+        code = "123456" if common == "request" else own
+        address = f"10.{process}.{thread}.{number}"
+        if common in ("network", "asked"):
+            address = NETWORK
+        elif common == "ipv6":
+            address = f"2001:db8:0:{process * 16 + thread:x}::1"
+        status = post(path, username, address, confirmation_code=code, **secrets)
+        statuses.append(str(status))
     caches.close_all()
     connections.close_all()
+
+
+def post(path: str, username: str, address: str, **more: str) -> int:
+    from django.test import Client
+
+    response = Client(raise_request_exception=False).post(
+        f"/api/password-reset/{path}",
+        {"username": username, **more},
+        content_type="application/json",
+        REMOTE_ADDR=address,
+    )
+    return response.status_code

@@ -1,4 +1,4 @@
-"""The stores that limits are counted in, where the environment says that they listen."""
+"""The stores of the limits, at the addresses that the environment names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PLACES = {
     "postgresql": ("psycopg", _place("POSTGRES", 5432)),
     "mariadb": ("MySQLdb", _place("MARIADB", 3306)),
 }
-STORES = (*PLACES, "sqlite-file")
+STORES = (*PLACES, "redis-cluster", "sqlite-file")
 DATABASES = ("postgresql", "mariadb", "sqlite-file")
 CACHES: dict[str, dict[str, Any]] = {
     "redis": {
@@ -34,16 +34,21 @@ CACHES: dict[str, dict[str, Any]] = {
         "BACKEND": "django.core.cache.backends.memcached.PyMemcacheCache",
         "LOCATION": f"{MEMCACHED[0]}:{MEMCACHED[1]}",
     },
+    # The fixture redis_cluster starts it.
+    "redis-cluster": {
+        "BACKEND": "tests.services.cluster.ClusterCache",
+        "LOCATION": f"redis://{os.environ.get('REDIS_CLUSTER', '')}",
+    },
 }
 
 
 def need(store: str) -> None:
     """Skip the test where a store's client isn't installed or the store isn't there."""
-    if store not in PLACES:
-        return
-    client, place = PLACES[store]
+    client, place = PLACES.get(store, ("redis" if store == "redis-cluster" else "django", None))
     if find_spec(client) is None:
         pytest.skip(f"{client} isn't installed")
+    if place is None:  # it needs no server, or its fixture starts one
+        return
     try:
         socket.create_connection(place, timeout=2).close()
     except OSError:

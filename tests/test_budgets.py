@@ -1,0 +1,210 @@
+"""What one attempt costs: the SQL statements and the cache's round trips of the app, counted exactly."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.core.cache.backends.locmem import LocMemCache
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from cognito_reset.models import LedgerSlot
+from cognito_reset.resets import stores
+from cognito_reset.resets.ratelimits import REFUSALS
+from tests.interfaces import REST
+from tests.people import NEW_PASSWORD, People
+
+READ, TAKE, KEEP = "SELECT ledgerslot", "INSERT ledgerslot", "UPDATE ledgerslot"
+AUDIT = "INSERT resetevent"
+FIND_USER, END_SESSIONS = "SELECT user", "UPDATE user"
+
+
+@pytest.fixture(params=["no local user", "local user"])
+def has_local_user(request: pytest.FixtureRequest, people: People) -> bool:
+    if request.param == "local user":
+        model = get_user_model()
+        user = model(username="alice", email="alice@example.com")
+        user.set_unusable_password()
+        user.save()
+    return bool(request.param == "local user")
+
+
+class CountingCache(LocMemCache):
+    """A cache that notes its commands. Django's Redis cache makes one round trip for each of them."""
+
+    commands: ClassVar[list[str]] = []
+
+    def get_many(self, keys: Iterable[str], version: int | None = None) -> dict[str, Any]:
+        self.commands.append("get_many")
+        values = {key: LocMemCache.get(self, key, version=version) for key in keys}
+        return {key: value for key, value in values.items() if value is not None}
+
+    def get(self, *args: Any, **kwargs: Any) -> Any:
+        self.commands.append("get")
+        return super().get(*args, **kwargs)
+
+    def add(self, *args: Any, **kwargs: Any) -> bool:
+        self.commands.append("add")
+        return super().add(*args, **kwargs)
+
+    def set(self, *args: Any, **kwargs: Any) -> None:
+        self.commands.append("set")
+        super().set(*args, **kwargs)
+
+    def delete_many(self, *args: Any, **kwargs: Any) -> None:
+        self.commands.append("delete_many")
+        super().delete_many(*args, **kwargs)
+
+
+@pytest.fixture
+def in_database(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.COGNITO_RESET = {**settings.COGNITO_RESET, "LIMITS": {}}
+    monkeypatch.setattr(stores, "PURGE_SHARE", 0)  # the work of one attempt in sixteen
+
+
+@pytest.fixture
+def in_cache(settings: Any) -> None:
+    cache = {"BACKEND": f"{__name__}.{CountingCache.__name__}", "LOCATION": "budgets"}
+    settings.CACHES = {**settings.CACHES, "limits": cache}
+    settings.COGNITO_RESET = {**settings.COGNITO_RESET, "LIMITS": {}, "LIMITS_CACHE": "limits"}
+    CountingCache("budgets", {}).clear()
+
+
+def statements(work: Callable[[], Any]) -> Mapping[str, int]:
+    """Return the statements by verb and table, without those that begin and end transactions."""
+    with CaptureQueriesContext(
+        connection,
+    ) as captured:
+        work()
+    found = Counter[str]()
+    for query in captured.captured_queries:
+        verb = query["sql"].split()[0]
+        if verb not in ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE"):
+            table = re.search(
+                r'(?:INTO|FROM|UPDATE) "(?:cognito_reset_|auth_)?(\w+)"', query["sql"]
+            )
+            found[f"{verb} {table[1] if table else query['sql']}"] += 1
+    return found
+
+
+def commands(work: Callable[[], Any]) -> Mapping[str, int]:
+    CountingCache.commands.clear()
+    work()
+    return Counter(CountingCache.commands)
+
+
+def request(status: int = 202, address: str = "192.0.2.1") -> None:
+    rest = REST()
+    rest.client.defaults["REMOTE_ADDR"] = address
+    assert rest.request("alice").status_code == status
+
+
+def confirm(code: str = "", status: int = 200, address: str = "192.0.2.1") -> None:
+    rest = REST()
+    rest.client.defaults["REMOTE_ADDR"] = address
+    assert rest.confirm("alice", code, NEW_PASSWORD).status_code == status
+
+
+# Limits in the database
+
+
+@pytest.mark.usefixtures("people", "in_database")
+def test_a_code_costs_three_statements() -> None:
+    assert statements(request) == {READ: 1, TAKE: 1, AUDIT: 1}
+
+
+@pytest.mark.usefixtures("in_database")
+def test_a_reset_costs_five_statements_and_another_one_for_a_local_user(
+    people: People, has_local_user: bool
+) -> None:
+    code = people.code("alice")
+    costs = {READ: 1, TAKE: 1, KEEP: 1, AUDIT: 1, FIND_USER: 1}
+    if has_local_user:
+        costs[END_SESSIONS] = 1
+    assert statements(lambda: confirm(code)) == costs
+
+
+@pytest.mark.usefixtures("people", "in_database")
+def test_a_wrong_code_costs_four_statements() -> None:
+    assert statements(lambda: confirm(status=400)) == {READ: 1, TAKE: 1, KEEP: 1, AUDIT: 1}
+
+
+@pytest.mark.usefixtures("people", "in_database")
+def test_expired_slots_cost_one_statement_more() -> None:
+    request()
+    LedgerSlot.objects.update(expires=1)
+    assert statements(request) == {READ: 1, "DELETE ledgerslot": 1, TAKE: 1, AUDIT: 1}
+
+
+@pytest.mark.usefixtures("people", "in_database")
+def test_a_refused_attempt_costs_two_statements_and_the_first_an_audit_row() -> None:
+    """After ten refusals, as in a flood, each costs one statement."""
+    request()
+    assert statements(lambda: request(429)) == {READ: 1, TAKE: 1, AUDIT: 1}
+    for _ in range(1, REFUSALS.limit):
+        assert statements(lambda: request(429)) == {READ: 1, TAKE: 1}
+    assert statements(lambda: request(429)) == {READ: 1}
+
+
+@pytest.mark.usefixtures("in_database")
+def test_a_repeat_costs_two_statements(people: People) -> None:
+    code = people.code("alice")
+    confirm(code)
+    assert statements(lambda: confirm(code)) == {READ: 1, TAKE: 1}
+
+
+# Limits in a cache
+
+
+@pytest.mark.usefixtures("people", "in_cache")
+@pytest.mark.parametrize(("address", "slots"), [("192.0.2.1", 5), ("2001:db8::1", 7)])
+def test_a_code_costs_six_round_trips_and_an_audit_row(address: str, slots: int) -> None:
+    """One to read, and one for each slot: IPv6 has two networks more."""
+    found = []
+    costs = commands(lambda: found.append(statements(lambda: request(address=address))))
+    assert costs == {"get_many": 1, "add": slots}
+    assert found == [{AUDIT: 1}]
+
+
+@pytest.mark.usefixtures("in_cache")
+@pytest.mark.parametrize(("address", "slots"), [("192.0.2.1", 5), ("2001:db8::1", 7)])
+def test_a_reset_costs_seven_round_trips_an_audit_row_and_a_look_for_the_local_user(
+    people: People, address: str, slots: int
+) -> None:
+    """One to read, one for each slot, and one to keep the answer."""
+    code, found = people.code("alice"), []
+    costs = commands(lambda: found.append(statements(lambda: confirm(code, address=address))))
+    assert costs == {"get_many": 1, "add": slots, "set": 1}
+    assert found == [{AUDIT: 1, FIND_USER: 1}]
+
+
+@pytest.mark.usefixtures("people", "in_cache")
+def test_a_wrong_code_costs_seven_round_trips_and_an_audit_row() -> None:
+    found = []
+    costs = commands(lambda: found.append(statements(lambda: confirm(status=400))))
+    assert costs == {"get_many": 1, "add": 5, "set": 1}
+    assert found == [{AUDIT: 1}]
+
+
+@pytest.mark.usefixtures("people", "in_cache")
+def test_a_refused_attempt_costs_two_round_trips_and_the_first_an_audit_row() -> None:
+    """After ten refusals, as in a flood, each costs one round trip."""
+    request()
+    CountingCache.commands.clear()
+    assert statements(lambda: request(429)) == {AUDIT: 1}
+    assert CountingCache.commands == ["get_many", "add"]
+    for _ in range(1, REFUSALS.limit):
+        assert commands(lambda: request(429)) == {"get_many": 1, "add": 1}
+    assert commands(lambda: request(429)) == {"get_many": 1}
+
+
+@pytest.mark.usefixtures("in_cache")
+def test_a_repeat_costs_two_round_trips(people: People) -> None:
+    code = people.code("alice")
+    confirm(code)
+    assert commands(lambda: confirm(code)) == {"get_many": 1, "add": 1}

@@ -1,8 +1,10 @@
-"""Where a request comes from, and that no client can say so itself."""
+"""The client's address and networks, and that no client can choose them."""
 
 from __future__ import annotations
 
+from importlib.util import find_spec, module_from_spec
 from ipaddress import IPv6Address, ip_address, ip_network
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -11,8 +13,8 @@ from django.test import RequestFactory, override_settings
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cognito_reset.cognito.errors import CognitoResetMisconfigured
-from cognito_reset.resets.network import client_address, client_network
+from cognito_reset.conf import CognitoResetMisconfigured
+from cognito_reset.resets.network import audit_network, client_address, client_networks
 
 ONE = {"COUNT": 1}
 TWO = {"COUNT": 2}
@@ -34,32 +36,95 @@ def trusting(proxies: Any) -> Any:
     return override_settings(COGNITO_RESET={"POOLS": {}, "TRUSTED_PROXIES": proxies})
 
 
+@pytest.mark.requirement("B7", "B8")
 @pytest.mark.parametrize(
-    ("remote", "address", "network"),
+    ("remote", "address", "networks"),
     [
         ("192.0.2.7", "192.0.2.7", "192.0.2.7/32"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-        ("2001:DB8:1:2::6", "2001:db8:1:2::6", "2001:db8:1:2::/64"),
-        ("::ffff:192.0.2.7", "192.0.2.7", "192.0.2.7/32"),
-        ("::FFFF:c000:207", "192.0.2.7", "192.0.2.7/32"),
-        ("fe80::1%eth0", "fe80::1", "fe80::/64"),
-        ("::ffff:192.0.2.7%eth0", "192.0.2.7", "192.0.2.7/32"),
         ("192.0.2.7:51234", "192.0.2.7", "192.0.2.7/32"),
-        ("[2001:db8::1]", "2001:db8::1", "2001:db8::/64"),
-        ("[2001:db8::1]:443", "2001:db8::1", "2001:db8::/64"),
-        ("[fe80::1%eth0]:443", "fe80::1", "fe80::/64"),
         (" 192.0.2.7\t", "192.0.2.7", "192.0.2.7/32"),
+        (
+            "2a00:1450:4001:2a3b:4:5:6:7",
+            "2a00:1450:4001:2a3b:4:5:6:7",
+            "2a00:1450:4001:2a3b::/64 2a00:1450:4001:2a00::/56 2a00:1450:4001::/48",
+        ),
+        ("2001:DB8:1:2::6", "2001:db8:1:2::6", "2001:db8:1:2::/64 2001:db8:1::/56 2001:db8:1::/48"),
+        ("[2001:db8::1]", "2001:db8::1", "2001:db8::/64 2001:db8::/56 2001:db8::/48"),
+        ("[2001:db8::1]:443", "2001:db8::1", "2001:db8::/64 2001:db8::/56 2001:db8::/48"),
+        ("fe80::1%eth0", "fe80::1", "fe80::/64 fe80::/56 fe80::/48"),
+        ("[fe80::1%eth0]:443", "fe80::1", "fe80::/64 fe80::/56 fe80::/48"),
+        ("::1", "::1", "::/64 ::/56 ::/48"),
+        ("::", "::", "::/64 ::/56 ::/48"),
     ],
 )
 def test_b7_b8_an_address_is_read_in_every_form_that_servers_write(
-    remote: str, address: str, network: str
+    remote: str, address: str, networks: str
 ) -> None:
-    """B7, B8: ports, brackets, zones and IPv4-mapped forms are one address, IPv6 by its /64."""
+    """Ports, brackets and zones are ignored. IPv6 is counted by its /64, /56 and /48."""
     request = request_from(remote)
     assert client_address(request) == address
-    assert client_network(request) == network
+    assert client_networks(request) == tuple(networks.split())
 
 
+@pytest.mark.requirement("B7", "B8")
+@pytest.mark.parametrize(
+    "remote",
+    [
+        # IPv4-mapped
+        *("::ffff:192.0.2.7", "::FFFF:c000:207", "::ffff:192.0.2.7%eth0", "[::ffff:192.0.2.7]:80"),
+        *("::ffff:0:192.0.2.7", "::ffff:0:c000:207", "[::ffff:0:192.0.2.7]:80"),  # SIIT
+        *("64:ff9b::192.0.2.7", "64:ff9b::c000:207", "64:ff9b::192.0.2.7%eth0"),  # NAT64
+        "64:ff9b:1::192.0.2.7",  # NAT64, local use
+        *("::192.0.2.7", "::c000:207"),  # IPv4-compatible
+        *("2002:c000:207::", "2002:c000:207::1", "2002:c000:207:ffff:1:2:3:4"),  # 6to4
+        # Teredo: two servers, and two ports of the client
+        *("2001:0:4136:e378:8000:63bf:3fff:fdf8", "2001:0:1:2:0:1:3fff:fdf8"),
+    ],
+)
+def test_b7_b8_ipv4_written_as_ipv6_is_the_ipv4_address(remote: str) -> None:
+    """An IPv4 host has one address and one network, however a server writes it."""
+    request = request_from(remote)
+    assert client_address(request) == "192.0.2.7"
+    assert client_networks(request) == ("192.0.2.7/32",)
+    assert audit_network(request) == "192.0.2.0/24"
+
+
+@pytest.mark.requirement("B7", "B8")
+@pytest.mark.parametrize(
+    "remote",
+    [
+        *("::1:192.0.2.7", "::ffff:1:192.0.2.7", "::fffe:192.0.2.7", "64:ff9b::1:192.0.2.7"),
+        *(
+            "64:ff9b:1:beef::192.0.2.7",
+            "64:ff9b:1:c000:2:700::",
+            "64:ff9b:1:0:0:1:c000:207",
+            "64:ff9b:2::192.0.2.7",
+        ),
+        *("64:ff9b:0:1::192.0.2.7", "2003:c000:207::1", "2001:1:4136:e378:8000:63bf:3fff:fdf8"),
+    ],
+)
+def test_b7_b8_neighbours_of_the_ranges_that_hold_ipv4_stay_ipv6(remote: str) -> None:
+    """Outside the ranges that the RFCs set apart, an address is plain IPv6."""
+    request = request_from(remote)
+    assert client_address(request) == str(ip_address(remote))
+    assert len(client_networks(request)) == 3
+
+
+@pytest.mark.requirement("F5")
+@pytest.mark.parametrize(
+    ("remote", "network"),
+    [
+        ("192.0.2.7", "192.0.2.0/24"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("junk", "unknown"),
+    ],
+)
+def test_f5_the_audit_stores_a_network_and_no_address(remote: str, network: str) -> None:
+    """The audit keeps the /24 of an IPv4 address and the /64 of an IPv6 address."""
+    assert audit_network(request_from(remote)) == network
+
+
+@pytest.mark.requirement("B7")
 @pytest.mark.parametrize(
     "remote",
     [
@@ -71,34 +136,40 @@ def test_b7_b8_an_address_is_read_in_every_form_that_servers_write(
         *("\N{FULLWIDTH DIGIT ONE}92.0.2.7", "\N{ARABIC-INDIC DIGIT ONE}.0.2.7", "9" * 10_000),
     ],
 )
-def test_b7_what_is_no_address_is_unknown(remote: str | None) -> None:
-    """B7: a malformed or empty REMOTE_ADDR is nobody's address, and never an error."""
+def test_b7_a_malformed_address_is_unknown(remote: str | None) -> None:
+    """A malformed or empty REMOTE_ADDR is an unknown address, and never an error."""
     request = request_from(remote)
     assert client_address(request) is None
-    assert client_network(request) == "unknown"
+    assert client_networks(request) == ("unknown",)
 
 
+@pytest.mark.requirement("B8")
 def test_b8_neighbours_share_a_network() -> None:
-    """B8: fifty addresses of one /64 are one network, and the next /64 is another."""
-    inside = {client_network(request_from(f"2001:db8:0:1::{n:x}")) for n in range(50)}
-    assert inside == {"2001:db8:0:1::/64"}
-    assert client_network(request_from("2001:db8:0:2::1")) not in inside
+    """Hosts of one /64 share all networks, and the /64s of one customer share the wider ones."""
+    inside = {client_networks(request_from(f"2001:db8:0:1::{n:x}")) for n in range(50)}
+    assert inside == {("2001:db8:0:1::/64", "2001:db8::/56", "2001:db8::/48")}
+    customer = {client_networks(request_from(f"2001:db8:0:{n:x}::1")) for n in range(256)}
+    assert [len(set(networks)) for networks in zip(*customer, strict=True)] == [256, 1, 1]
+    site = {client_networks(request_from(f"2001:db8:0:{n:x}00::1")) for n in range(256)}
+    assert [len(set(networks)) for networks in zip(*site, strict=True)] == [256, 256, 1]
 
 
+@pytest.mark.requirement("B7")
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "X-Real-IP", "Forwarded", "Client-IP"])
 def test_b7_no_header_counts_unless_the_site_says_so(header: str) -> None:
-    """B7: without TRUSTED_PROXIES, a hundred forged headers leave one network."""
+    """Without TRUSTED_PROXIES, a hundred forged headers leave one network."""
     networks = {
-        client_network(RequestFactory().get("/", headers={header: f"198.51.100.{n}"}))
+        client_networks(RequestFactory().get("/", headers={header: f"198.51.100.{n}"}))
         for n in range(100)
     }
-    assert networks == {"127.0.0.1/32"}
+    assert networks == {("127.0.0.1/32",)}
 
 
+@pytest.mark.requirement("B7")
 @pytest.mark.parametrize(
     ("proxies", "remote", "hops", "address"),
     [
-        # One proxy: what it saw is the right-most hop, and all the rest is the client's own words.
+        # One proxy: it appended the right-most hop. The client itself wrote all the others.
         (ONE, "10.0.0.1", "192.0.2.7", "192.0.2.7"),
         (ONE, "10.0.0.1", "198.51.100.1, 192.0.2.7", "192.0.2.7"),
         (ONE, "10.0.0.1", "198.51.100.1,,<script>, 192.0.2.7:443", "192.0.2.7"),
@@ -114,7 +185,7 @@ def test_b7_no_header_counts_unless_the_site_says_so(header: str) -> None:
         (TWO, "10.0.0.1", "192.0.2.7, junk", "192.0.2.7"),
         (TWO, "10.0.0.1", "192.0.2.7", None),
         (TWO, "10.0.0.1", "198.51.100.1, junk, 10.0.0.2", None),
-        # Networks: the right-most hop outside of them, and REMOTE_ADDR is the first to be looked at.
+        # Networks: the right-most hop outside of them. REMOTE_ADDR is the last hop.
         (INSIDE, "10.0.0.1", "198.51.100.1, 192.0.2.7", "192.0.2.7"),
         (INSIDE, "10.0.0.1", "198.51.100.1, 192.0.2.7, 10.9.9.9, 2001:db8:ffff::1", "192.0.2.7"),
         (INSIDE, "::ffff:10.0.0.1", "192.0.2.7, ::ffff:10.9.9.9", "192.0.2.7"),
@@ -123,21 +194,25 @@ def test_b7_no_header_counts_unless_the_site_says_so(header: str) -> None:
         (INSIDE, "10.0.0.1", "10.1.1.1, 10.9.9.9", None),
         (INSIDE, "10.0.0.1", None, None),
         (INSIDE, "junk", "198.51.100.1", None),
+        # IPv4 in other forms of IPv6 is folded, but isn't taken for one of the proxies.
+        (INSIDE, "10.0.0.1", "64:ff9b::192.0.2.7", "192.0.2.7"),
+        (INSIDE, "10.0.0.1", "192.0.2.7, 2002:a00:1::1", "10.0.0.1"),
         # On a Unix socket there is no REMOTE_ADDR.
         (INSIDE, "", "198.51.100.1, 192.0.2.7", "192.0.2.7"),
         (INSIDE, None, "198.51.100.1, 192.0.2.7", "192.0.2.7"),
         (INSIDE, "", None, None),
     ],
 )
-def test_b7_the_client_is_what_the_sites_own_proxies_saw(
+def test_b7_the_client_is_the_peer_of_the_sites_own_proxies(
     proxies: Any, remote: str | None, hops: str | None, address: str | None
 ) -> None:
-    """B7: by count or by network, a hop that a client wrote is never the answer."""
+    """By count or by network, no hop that the client wrote is returned."""
     headers = {} if hops is None else {"X_Forwarded_For": hops}
     with trusting(proxies):
         assert client_address(request_from(remote, **headers)) == address
 
 
+@pytest.mark.requirement("B7")
 @pytest.mark.parametrize(
     ("value", "address"),
     [
@@ -149,8 +224,10 @@ def test_b7_the_client_is_what_the_sites_own_proxies_saw(
         (None, None),
     ],
 )
-def test_b7_a_header_of_the_proxy_holds_one_address(value: str | None, address: str | None) -> None:
-    """B7: the named header alone counts, and two addresses in it are none."""
+def test_b7_the_header_of_a_proxy_contains_one_address(
+    value: str | None, address: str | None
+) -> None:
+    """Only the named header is read, and with two addresses in it the client is unknown."""
     headers = {} if value is None else {"X_Real_IP": value}
     with trusting(REAL_IP):
         request = request_from("10.0.0.1", X_Forwarded_For="203.0.113.5", **headers)
@@ -164,51 +241,144 @@ def test_b7_a_header_of_the_proxy_holds_one_address(value: str | None, address: 
         *({"CIDRS": "10.0.0.0/8"}, {"CIDRS": ["10.0.0.1/8"]}, {"CIDRS": ["proxy.example.com"]}),
     ],
 )
-def test_a_setting_that_cannot_be_used_is_said_to_be_so(proxies: Any) -> None:
-    """Nothing is guessed from a wrong TRUSTED_PROXIES."""
+def test_an_unusable_setting_raises(proxies: Any) -> None:
+    """A wrong TRUSTED_PROXIES raises an error that names it, and nothing is guessed."""
     with trusting(proxies), pytest.raises(CognitoResetMisconfigured, match="TRUSTED_PROXIES"):
         client_address(request_from("10.0.0.1", X_Forwarded_For="192.0.2.7"))
 
 
+# From here on: a proxy that the site didn't name.
+
+
+@pytest.fixture
+def network() -> ModuleType:
+    """Return a fresh copy of the module, as in a process that has logged nothing yet."""
+    spec = find_spec("cognito_reset.resets.network")
+    assert spec
+    assert spec.loader
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.requirement("B7")
+@pytest.mark.parametrize(
+    "remote",
+    [
+        *("127.0.0.1", "::1", "10.0.0.1", "172.31.0.1", "192.168.1.1", "100.64.0.1", "169.254.1.1"),
+        *("fd00::1", "fe80::1%eth0", "::ffff:10.0.0.1", "", None),
+    ],
+)
+def test_b7_an_unnamed_proxy_is_logged_once(
+    remote: str | None, network: ModuleType, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A process logs one ERROR that names the setting and shows no address."""
+    with trusting(None):
+        for n in range(3):
+            request = request_from(remote, X_Forwarded_For=f"198.51.100.{n}")
+            assert network.client_networks(request) == client_networks(request_from(remote))
+            network.client_address(request)
+            network.audit_network(request)
+    [record] = [record for record in caplog.records if record.name == network.__name__]
+    assert record.levelname == "ERROR"
+    assert 'COGNITO_RESET["TRUSTED_PROXIES"]' in record.getMessage()
+    assert "198.51" not in record.getMessage()
+    assert not (remote and remote in record.getMessage())
+
+
+@pytest.mark.requirement("B7")
+@pytest.mark.parametrize(
+    ("debug", "proxies", "remote", "hops"),
+    [
+        (True, None, "127.0.0.1", "198.51.100.1"),
+        (False, ONE, "127.0.0.1", "198.51.100.1"),
+        (False, INSIDE, "10.0.0.1", "198.51.100.1"),
+        (False, REAL_IP, "10.0.0.1", "198.51.100.1"),
+        (False, None, "10.0.0.1", None),
+        (False, None, "9.9.9.9", "198.51.100.1"),  # a client that forges the header
+        (False, None, "2a00:1450::1", "198.51.100.1"),
+        (False, None, "2002:909:909::1", "198.51.100.1"),  # a public address, by 6to4
+    ],
+)
+def test_b7_no_proxy_is_reported_where_there_is_none(
+    debug: bool,
+    proxies: Any,
+    remote: str,
+    hops: str | None,
+    network: ModuleType,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nothing is logged in development, with a named proxy, or for a public address."""
+    headers = {} if hops is None else {"X_Forwarded_For": hops}
+    with trusting(proxies), override_settings(DEBUG=debug):
+        network.client_networks(request_from(remote, **headers))
+    assert not [record for record in caplog.records if record.name == network.__name__]
+
+
+# From here on: properties.
+
 addresses = st.ip_addresses().map(str)
-# What WSGI and ASGI servers let into a header: latin-1 without line ends.
+# The text that WSGI and ASGI servers accept in a header: latin-1 without line ends.
 header_text = st.text(st.characters(max_codepoint=255, exclude_characters="\r\n\0"), max_size=200)
 proxies = st.sampled_from([None, ONE, TWO, INSIDE, REAL_IP])
 
 
+@pytest.mark.requirement("B7")
 @given(proxies, header_text, header_text | addresses, header_text)
 @example(ONE, "", "," * 5000, "")
 @example(INSIDE, "10.0.0.1", "10.0.0.2," * 1000, "")
-def test_b7_no_header_raises_or_gives_what_is_no_address(
+def test_b7_any_header_leads_to_a_canonical_address_or_none(
     proxies: Any, remote: str, hops: str, real_ip: str
 ) -> None:
-    """B7: whatever the headers hold, the answer is a canonical address and its network, or none."""
+    """No header raises, and the networks are those of the address."""
     with trusting(proxies):
         request = request_from(remote, X_Forwarded_For=hops, X_Real_IP=real_ip)
-        address, network = client_address(request), client_network(request)
+        address, networks = client_address(request), client_networks(request)
+        audited = audit_network(request)
     if address is None:
-        assert network == "unknown"
+        assert networks == ("unknown",)
+        assert audited == "unknown"
     else:
         parsed = ip_address(address)
         assert str(parsed) == address
-        assert parsed in ip_network(network)
+        assert all(parsed in ip_network(network) for network in [*networks, audited])
+        sizes = [ip_network(network).prefixlen for network in networks]
+        assert sizes == ([32] if parsed.version == 4 else [64, 56, 48])
 
 
+@pytest.mark.requirement("B7")
 @given(st.sampled_from([ONE, INSIDE]), header_text, addresses, header_text)
-def test_b7_what_a_client_sends_does_not_change_where_it_comes_from(
+def test_b7_headers_of_the_client_do_not_change_its_networks(
     proxies: Any, forged: str, client: str, other: str
 ) -> None:
-    """B7: a proxy appends the client's address, and what stood before it makes no difference."""
+    """A proxy appends the client's address, and nothing in front of it makes a difference."""
     with trusting(proxies):
-        honest = client_network(request_from("10.0.0.1", X_Forwarded_For=client))
+        honest = client_networks(request_from("10.0.0.1", X_Forwarded_For=client))
         request = request_from("10.0.0.1", X_Forwarded_For=f"{forged}, {client}", X_Real_IP=other)
-        if proxies is ONE or honest != "unknown":
-            assert client_network(request) == honest
+        if proxies is ONE or honest != ("unknown",):
+            assert client_networks(request) == honest
 
 
-@given(st.ip_addresses(v=4), st.integers(1, 65535))
-def test_b8_all_ways_to_write_an_ipv4_address_are_one_network(address: Any, port: int) -> None:
-    """B8: plain, with a port, mapped to IPv6 and in brackets."""
-    mapped = IPv6Address(f"::ffff:{address}")
-    texts = (f"{address}", f"{address}:{port}", f"{mapped}", f"[{mapped}]:{port}")
-    assert {client_network(request_from(text)) for text in texts} == {f"{address}/32"}
+bits_16 = st.integers(0, 0xFFFF)
+bits_32 = st.integers(0, 0xFFFFFFFF)
+
+
+@pytest.mark.requirement("B8")
+@given(st.ip_addresses(v=4), st.integers(1, 65535), bits_16, bits_32, bits_32)
+def test_b8_all_ways_to_write_an_ipv4_address_are_one_network(
+    address: Any, port: int, subnet: int, interface: int, server: int
+) -> None:
+    """Plain, with a port, in brackets, and in each range of IPv6 that holds IPv4."""
+    number = int(address)
+    numbers = [
+        (0xFFFF << 32) + number,
+        (0xFFFF << 48) + number,
+        (0x64FF9B << 96) + number,
+        (0x64FF9B0001 << 80) + number,
+        (0x2002 << 112) + (number << 80) + (subnet << 64) + interface,
+        (0x20010000 << 96) + (server << 64) + (interface << 32) + (number ^ 0xFFFFFFFF),
+        *([number] if number > 1 else []),  # :: and ::1 are addresses of IPv6
+    ]
+    forms = [str(IPv6Address(number)) for number in numbers]
+    texts = [f"{address}", f"{address}:{port}", *forms, *(f"[{form}]:{port}" for form in forms)]
+    assert {client_networks(request_from(text)) for text in texts} == {(f"{address}/32",)}

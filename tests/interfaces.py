@@ -1,4 +1,4 @@
-"""The public interfaces behind one interface, so that one test speaks to all of them."""
+"""One client for all public interfaces, so that one test can speak to each of them."""
 
 from __future__ import annotations
 
@@ -16,12 +16,18 @@ from django.test import Client, RequestFactory
 from cognito_reset.aws.views import MEDIA_TYPE, NAMES, SERVICE
 from cognito_reset.pages.views import redirect_to_reset
 
+
+def with_settings(settings: Any, **changes: Any) -> None:
+    """Change keys of COGNITO_RESET for one test."""
+    settings.COGNITO_RESET = {**settings.COGNITO_RESET, **changes}
+
+
 TOKEN = re.compile(r'(name="csrfmiddlewaretoken" value=")[^"]*')
 
 
 @dataclass(frozen=True)
 class Seen:
-    """All that a caller can see of an answer, but what is random or a clock in it."""
+    """All that a caller can see of an answer, without what is random or depends on the clock."""
 
     status: int
     body: str
@@ -30,14 +36,14 @@ class Seen:
     session_keys: tuple[str, ...]
 
 
-# Codes that are wrong, each another one: a repeated attempt gets the first one's answer.
+# Wrong codes, each different from the others: the same request again would be a repeat.
 WRONG_CODES = (f"9{number:05}" for number in count())
 
 
 class Interface:
     name: ClassVar[str]
-    SENT: ClassVar[int]  # the status of a request step that was accepted
-    DONE: ClassVar[int]  # and of a confirm step
+    SENT: ClassVar[int]  # the status of an accepted request for a code
+    DONE: ClassVar[int]  # the status of a confirmed reset
 
     def __init__(self) -> None:
         self.client = Client()
@@ -72,7 +78,7 @@ class Interface:
         body = self.body(response, typed)
         if typed:
             body = re.sub(rf"(?<![\w@.+]){re.escape(typed)}(?![\w@.])", "TYPED", body)
-        # The length follows what was typed, and nothing else.
+        # The length depends on what was typed, and on nothing else.
         assert int(response.headers["Content-Length"]) == len(response.content)
         headers = {**response.headers, "Content-Length": str(len(body.encode()))}
         del headers["Expires"]
@@ -116,15 +122,21 @@ class REST(Interface):
 class AWS(Interface):
     name, SENT, DONE = "aws", 200, 200
 
+    def __init__(self, invocation_id: str = "") -> None:
+        super().__init__()
+        self.invocation_id = invocation_id
+
     def send(self, path: str, data: dict[str, Any], **headers: str) -> Any:
         operation = "ConfirmForgotPassword" if path else "ForgotPassword"
         client_id = settings.COGNITO_RESET["POOLS"]["default"]["CLIENT_ID"]
         body = json.dumps({"ClientId": client_id, **_members(data)})
         headers = {"X-Amz-Target": f"{SERVICE}.{operation}", **headers}
+        if self.invocation_id:
+            headers["amz-sdk-invocation-id"] = self.invocation_id
         return self.client.post("/cognito", body, content_type=MEDIA_TYPE, headers=headers)
 
     def body(self, response: Any, typed: str) -> str:
-        """Give the body with what was made from ``typed`` taken out."""
+        """Return the body without what was made from ``typed``."""
         name, _, domain = typed.partition("@")
         masked = f"{name[0]}***@{domain[0]}***" if domain else "***"
         text: str = response.content.decode()
@@ -138,7 +150,7 @@ class AWS(Interface):
 
 
 def _members(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Give AWS's names for ours, without touching what a caller names itself."""
+    """Return the members by AWS's names. A caller's own keys stay."""
     return {
         NAMES.get(name, name): _members(value)
         if isinstance(value, dict) and name != "client_metadata"
@@ -151,7 +163,7 @@ INTERFACES = (Pages, REST, AWS)
 
 
 def handed_over(client: Client, username: str = "alice", **options: Any) -> HttpResponse:
-    """What a site's own sign-in view answers to ``client``."""
+    """Return what a site's own sign-in view answers to ``client``."""
     request = RequestFactory().post("/sign-in/", {"username": username, "password": "secret"})
     request.session = client.session
     response = redirect_to_reset(request, username, **options)

@@ -9,7 +9,7 @@ import botocore.session
 import pytest
 
 from cognito_reset.testing import Error, Status, Timeout, WafBlock
-from tests.interfaces import AWS, INTERFACES, REST, Pages
+from tests.interfaces import AWS, INTERFACES, REST, Pages, with_settings
 from tests.people import EVERYBODY, REFUSED
 
 MODEL = botocore.session.get_session().get_service_model("cognito-idp")
@@ -34,28 +34,47 @@ UNKNOWN = {
     "InternalErrorException",
 }
 
-every_face = pytest.mark.parametrize("make_face", INTERFACES, ids=lambda interface: interface.name)
+every_interface = pytest.mark.parametrize(
+    "make_interface", INTERFACES, ids=lambda interface: interface.name
+)
 both_modes = pytest.mark.parametrize("mode", ["LEGACY", "ENABLED"])
 
 
-@every_face
+@pytest.mark.requirement("A1")
+@every_interface
 @both_modes
-def test_a1_the_request_step_answers_the_same_for_every_state_of_user(people, make_face, mode):
-    """A1: status, body, headers, cookies, session keys and length don't tell who has an account."""
+def test_a1_the_request_step_answers_the_same_for_every_state_of_user(people, make_interface, mode):
+    """Status, body, headers, cookies, session keys and length don't reveal who has an account."""
     people.prevent_existence_errors(mode)
     seen = {}
     for name in EVERYBODY:
-        interface = make_face()
+        interface = make_interface()
         seen[name] = interface.seen(interface.request(name), typed=name)
     assert len(people.emulator.calls) == len(EVERYBODY)
     assert {name: answer for name, answer in seen.items() if answer != seen["alice"]} == {}
-    assert seen["alice"].status == make_face.SENT
+    assert seen["alice"].status == make_interface.SENT
 
 
-@every_face
+@pytest.mark.requirement("A1", "A7")
+@pytest.mark.parametrize("limits", [False, {}], ids=["no limits", "limits"])
+def test_a1_a_repeat_is_answered_the_same_for_every_state_of_user(people, settings, limits):
+    """SDKs repeat requests by themselves, and attackers may, too."""
+    with_settings(settings, LIMITS=limits)
+    seen = {}
+    for name in EVERYBODY:
+        interface = AWS(invocation_id=name)
+        before = len(people.emulator.calls)
+        answers = [interface.seen(interface.request(name), typed=name) for _ in range(3)]
+        seen[name] = (answers, len(people.emulator.calls) - before)
+    assert {name: answer for name, answer in seen.items() if answer != seen["alice"]} == {}
+    assert seen["alice"][1] == 1
+
+
+@pytest.mark.requirement("A13")
+@every_interface
 @both_modes
-def test_a13_length_and_coding_do_not_tell_an_account(people, settings, make_face, mode):
-    """A13: nor with middleware that compresses, or that answers "not modified", around the app."""
+def test_a13_length_and_coding_do_not_tell_an_account(people, settings, make_interface, mode):
+    """This holds with middleware that compresses, or that answers "not modified"."""
     people.prevent_existence_errors(mode)
     settings.MIDDLEWARE = [
         "django.middleware.http.ConditionalGetMiddleware",
@@ -63,9 +82,9 @@ def test_a13_length_and_coding_do_not_tell_an_account(people, settings, make_fac
         *settings.MIDDLEWARE,
     ]
     seen = {}
-    # On the AWS interface an answer is longer by what it masks of what was typed.
-    for name in [name for name in EVERYBODY if make_face is not AWS or "@" not in name]:
-        interface = make_face()
+    # On the AWS interface the answer's length depends on the masked form of what was typed.
+    for name in [name for name in EVERYBODY if make_interface is not AWS or "@" not in name]:
+        interface = make_interface()
         interface.client.defaults["HTTP_ACCEPT_ENCODING"] = "gzip"
         headers = dict(interface.request(name).headers)
         headers.pop("x-amzn-RequestId", None)
@@ -76,38 +95,43 @@ def test_a13_length_and_coding_do_not_tell_an_account(people, settings, make_fac
     assert "Content-Length" in seen["alice"]
 
 
-@every_face
+@pytest.mark.requirement("A1", "A2", "A6")
+@every_interface
 @pytest.mark.parametrize(
     "code",
     [*(code for code in modelled("ForgotPassword") if code not in SITE), "BrandNewException"],
 )
-def test_a1_a2_a6_no_error_of_an_account_is_shown_at_the_request_step(people, make_face, code):
-    """A1, A2, A6: every error that depends on the user, and every unknown one, looks like a code sent."""
-    usual = make_face()
+def test_a1_a2_a6_no_error_of_an_account_is_shown_at_the_request_step(people, make_interface, code):
+    """
+    Every error that depends on the user, and every unknown error, is answered as if a code was
+    sent.
+    """
+    usual = make_interface()
     expected = usual.seen(usual.request("alice"))
     people.emulator.fail_next("ForgotPassword", Error(code))
-    interface = make_face()
+    interface = make_interface()
     assert interface.seen(interface.request("alice")) == expected
 
 
-@every_face
+@every_interface
 @pytest.mark.parametrize("code", sorted(SITE))
-def test_what_is_true_for_everybody_is_said(people, make_face, code):
+def test_what_is_true_for_everybody_is_said(people, make_interface, code):
     """A wrong client id or a WAF block is the site's problem: 503 with a time to wait."""
     people.emulator.fail_next("ForgotPassword", Error(code))
-    interface = make_face()
+    interface = make_interface()
     assert interface.is_unavailable(interface.request("nobody"))
 
 
-@every_face
+@pytest.mark.requirement("A3")
+@every_interface
 @both_modes
-def test_a3_the_confirm_step_has_one_error_for_every_account(people, make_face, mode):
-    """A3: unknown user, wrong code, no code, disabled, federated: one error, to the byte."""
+def test_a3_the_confirm_step_has_one_error_for_every_account(people, make_interface, mode):
+    """Unknown user, wrong code, no code, disabled and federated users get the same bytes."""
     people.prevent_existence_errors(mode)
     people.forgot("alice")
     seen = {}
     for name in EVERYBODY:
-        interface = make_face()
+        interface = make_interface()
         seen[name] = interface.seen(interface.confirm(name), typed=name)
     assert {name: answer for name, answer in seen.items() if answer != seen["alice"]} == {}
     assert seen["alice"].status == 400
@@ -115,7 +139,8 @@ def test_a3_the_confirm_step_has_one_error_for_every_account(people, make_face, 
         assert state not in seen["alice"].body.lower()
 
 
-@every_face
+@pytest.mark.requirement("A2", "A3")
+@every_interface
 @pytest.mark.parametrize(
     "code",
     [
@@ -127,18 +152,19 @@ def test_a3_the_confirm_step_has_one_error_for_every_account(people, make_face, 
         "BrandNewException",
     ],
 )
-def test_a2_a3_every_error_of_an_account_is_one_at_the_confirm_step(people, make_face, code):
-    """A2, A3: Cognito's attempt limit, too, is the same 400 as a wrong code."""
-    usual = make_face()
+def test_a2_a3_every_error_of_an_account_is_one_at_the_confirm_step(people, make_interface, code):
+    """Cognito's attempt limit, too, is the same 400 as a wrong code."""
+    usual = make_interface()
     expected = usual.seen(usual.confirm("alice"))
     people.emulator.fail_next("ConfirmForgotPassword", Error(code))
-    interface = make_face()
+    interface = make_interface()
     assert interface.seen(interface.confirm("alice")) == expected
 
 
+@pytest.mark.requirement("A9")
 @pytest.mark.parametrize("name", ["alice", "nobody"])
 def test_a9_the_second_step_opens_for_any_name(people, name):
-    """A9: the page after asking is the same, and so is what the session holds."""
+    """The page after the request is the same for every name, and so are the session's keys."""
     interface, other = Pages(), Pages()
     interface.request(name)
     other.request("heidi")
@@ -147,10 +173,11 @@ def test_a9_the_second_step_opens_for_any_name(people, name):
     assert interface.seen(shown, typed=name) == other.seen(expected, typed="heidi")
 
 
+@pytest.mark.requirement("A10")
 @pytest.mark.parametrize("mode", ["LEGACY", "ENABLED"])
 @pytest.mark.parametrize("show", [True, False])
 def test_a10_an_sdk_gets_a_destination_made_of_what_was_typed(people, settings, mode, show):
-    """A10: Cognito's own, whatever the site shows elsewhere, would tell who has an account."""
+    """Cognito's own destination would reveal who has an account."""
     settings.COGNITO_RESET = {**settings.COGNITO_RESET, "SHOW_DESTINATION": show}
     people.prevent_existence_errors(mode)
     email, phone, neither = ("EMAIL", "email"), ("SMS", "phone_number"), ("EMAIL", "email")
@@ -172,18 +199,20 @@ def test_a10_an_sdk_gets_a_destination_made_of_what_was_typed(people, settings, 
         }
 
 
-@pytest.mark.parametrize("make_face", [REST, Pages])
-def test_a10_the_destination_is_hidden_by_default(people, make_face):
-    """A10: neither the answer nor the page behind it shows any part of a contact."""
-    interface = make_face()
+@pytest.mark.requirement("A10")
+@pytest.mark.parametrize("make_interface", [REST, Pages])
+def test_a10_the_destination_is_hidden_by_default(people, make_interface):
+    """Neither the answer nor the page behind it shows any part of a contact."""
+    interface = make_interface()
     body = interface.request("alice").content.decode()
     body += interface.client.get("/password-reset/confirm/").content.decode()
     assert "***" not in body
 
 
+@pytest.mark.requirement("A10")
 @pytest.mark.parametrize("name", ["alice@example.com", "nobody@example.com"])
 def test_a10_a_shown_destination_is_as_plausible_for_nobody(people, settings, name):
-    """A10: where the site shows destinations, a missing user has one, of the same form."""
+    """Where the site shows destinations, a missing user has one, of the same form."""
     settings.COGNITO_RESET = {**settings.COGNITO_RESET, "SHOW_DESTINATION": True}
     body = REST().request(name).json()
     assert body["code_delivery_details"] == {
@@ -196,6 +225,7 @@ def test_a10_a_shown_destination_is_as_plausible_for_nobody(people, settings, na
     assert f"{name[0]}***@e***" in interface.client.get("/password-reset/confirm/").content.decode()
 
 
+@pytest.mark.requirement("A10")
 @pytest.mark.parametrize(
     ("name", "form"),
     [("+15555559999", r"\+\*{7}9999"), ("nobody", r"[a-z]\*\*\*@[a-z]\*\*\*")],
@@ -203,7 +233,7 @@ def test_a10_a_shown_destination_is_as_plausible_for_nobody(people, settings, na
 def test_a10_a_simulated_destination_has_cognitos_form_and_stays_the_same(
     people, settings, name, form
 ):
-    """A10: it follows the form of what was typed, and asking twice gives nothing away."""
+    """It follows the form of what was typed, and a second request returns the same."""
     settings.COGNITO_RESET = {**settings.COGNITO_RESET, "SHOW_DESTINATION": True}
     first, second = (
         REST().request(name).json()["code_delivery_details"]["destination"] for _ in range(2)
@@ -212,23 +242,24 @@ def test_a10_a_simulated_destination_has_cognitos_form_and_stays_the_same(
     assert re.fullmatch(form, first)
 
 
-@every_face
+@pytest.mark.requirement("A1")
+@every_interface
 @pytest.mark.parametrize("name", REFUSED)
-def test_a1_a_refused_user_is_sent_nothing(people, make_face, name):
-    """A1: the same answer isn't the same deed."""
+def test_a1_a_refused_user_is_sent_nothing(people, make_interface, name):
+    """Although the answer is the same, nothing is sent."""
     before = len(people.emulator.outbox)
-    make_face().request(name)
+    make_interface().request(name)
     assert len(people.emulator.outbox) == before
 
 
-@every_face
+@every_interface
 @pytest.mark.parametrize("fault", [WafBlock(), Status(418, "teapot"), Timeout()], ids=repr)
-def test_a_fault_says_the_same_for_everybody(people, make_face, fault):
-    """What goes wrong at Cognito's edge is shown alike for who exists and who doesn't."""
+def test_a_fault_says_the_same_for_everybody(people, make_interface, fault):
+    """Errors in front of Cognito are shown in the same way for existing and missing users."""
     seen = []
     for name in ("alice", "nobody"):
         people.emulator.fail_next("ForgotPassword", fault)
-        interface = make_face()
+        interface = make_interface()
         response = interface.request(name)
         assert interface.is_unavailable(response)
         seen.append(interface.seen(response, typed=name))

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from cognito_reset.conf import SIGN_IN_NAMES
+from cognito_reset.resets.identifiers import identifier_key, identifier_keys
 from cognito_reset.resets.serializers import RequestCodeSerializer
 from tests.interfaces import INTERFACES, REST, Pages
 from tests.people import NEW_PASSWORD, People
@@ -45,7 +46,7 @@ def serializer(typed, names=SIGN_IN_NAMES, region="DE"):
 
 
 def taken(typed, names=SIGN_IN_NAMES, region="DE"):
-    """What is sent for what was typed."""
+    """Return the username that is sent for the typed text."""
     made = serializer(typed, names, region)
     made.is_valid(raise_exception=True)
     return made.validated_data["username"]
@@ -96,6 +97,7 @@ FIELDS = [
 ]
 
 
+@pytest.mark.requirement("U4")
 @pytest.mark.parametrize("path", ["", "confirm/"])
 @pytest.mark.parametrize(
     ("names", "label", "attributes", "missing"), FIELDS, ids=lambda value: str(value)[:40]
@@ -104,7 +106,7 @@ def test_u4_the_field_asks_for_what_the_pool_takes(
     people, settings, path, names, label, attributes, missing
 ):
     """
-    U4: label, keyboard and error. Never type="email": there browsers turn a domain in Unicode into
+    Label, keyboard and error. Never type="email": there browsers turn a domain in Unicode into
     another spelling, and Cognito compares letter by letter.
     """
     signing_in_with(settings, *names)
@@ -115,6 +117,7 @@ def test_u4_the_field_asks_for_what_the_pool_takes(
         assert missing in interface().send(path, {"username": " "}).content.decode()
 
 
+@pytest.mark.requirement("U4")
 @pytest.mark.parametrize(
     ("names", "region", "hint"),
     [
@@ -125,14 +128,15 @@ def test_u4_the_field_asks_for_what_the_pool_takes(
     ],
 )
 def test_u4_the_hint_says_how_to_write_a_phone_number(people, settings, names, region, hint):
-    """U4: where only Cognito's own way of writing it is understood."""
+    """The hint asks for E.164 if no other form is understood."""
     signing_in_with(settings, *names, PHONE_REGION=region)
     [field] = Pages().client.get("/password-reset/").context["fields"]
     assert field.help_text == hint
 
 
+@pytest.mark.requirement("U4")
 def test_u4_every_pool_has_its_own_field(people, settings):
-    """U4: it is the pool of the address that counts."""
+    """The URL's pool decides."""
     signing_in_with(settings, "email")
     client = Pages().client
     labels = [
@@ -144,7 +148,7 @@ def test_u4_every_pool_has_its_own_field(people, settings):
 
 @pytest.mark.parametrize("interface", INTERFACES)
 def test_a_pool_that_cannot_be_used_is_the_sites_mistake(people, settings, interface):
-    """Said as one, 503, before anything is sent, and on the page before anything is typed."""
+    """The answer is 503 before anything is sent. The page shows it before anything is typed."""
     signing_in_with(settings, "mail")
     assert interface().is_unavailable(interface().request("alice"))
     assert Pages().client.get("/password-reset/").status_code == 503
@@ -154,13 +158,15 @@ def test_a_pool_that_cannot_be_used_is_the_sites_mistake(people, settings, inter
 # Phone numbers
 
 
+@pytest.mark.requirement("G7")
 @pytest.mark.parametrize("names", [PHONE_ONLY, EMAIL_OR_PHONE])
 @pytest.mark.parametrize("typed", AS_TYPED, ids=ascii)
 def test_g7_a_phone_number_becomes_e164(typed, names):
-    """G7: the only way in which Cognito knows it."""
+    """Cognito accepts no other form."""
     assert taken(typed, names) == E164
 
 
+@pytest.mark.requirement("G7")
 @pytest.mark.parametrize(
     ("typed", "sent"),
     [
@@ -176,34 +182,40 @@ def test_g7_a_phone_number_becomes_e164(typed, names):
     ids=ascii,
 )
 def test_g7_a_username_of_digits_stays_one(typed, sent):
-    """G7: where the pool takes usernames too, only what can't be one is taken for a number."""
+    """
+    If the pool accepts usernames too, only text that can't be a username is read as a phone number.
+    """
     assert taken(typed) == sent
 
 
+@pytest.mark.requirement("G7")
 @pytest.mark.parametrize("names", [SIGN_IN_NAMES, PHONE_ONLY, EMAIL_OR_PHONE])
 @pytest.mark.parametrize("typed", ["Alice", "a1", "0171a2345678", "1712345678@example.com"])
 def test_g7_letters_make_no_phone_number(typed, names):
-    """G7: nor does an address."""
+    """An email address makes none, either."""
     assert taken(typed, names) == typed
 
 
+@pytest.mark.requirement("G7")
 @pytest.mark.parametrize("names", [("username",), ("email",), ("username", "email")])
 def test_g7_nothing_is_converted_where_no_number_signs_in(names):
-    """G7: what begins with a plus is a username like another."""
+    """A text that begins with a plus is an ordinary username."""
     assert taken("+49-0171234567", names) == "+49-0171234567"
 
 
+@pytest.mark.requirement("G7")
 @pytest.mark.parametrize("names", [SIGN_IN_NAMES, PHONE_ONLY, EMAIL_OR_PHONE])
 @pytest.mark.parametrize(
     "typed", ["+49 171 2345678", "+49 (171) 234-5678", "\uff0b49.171/2345678", "+٤٩ ١٧١ ٢٣٤٥٦٧٨"]
 )
 def test_g7_an_international_number_needs_no_region(typed, names):
-    """G7: only its blanks and signs go, without any library."""
+    """Only spaces and punctuation are removed. No library is needed."""
     assert taken(typed, names, region=None) == E164
 
 
+@pytest.mark.requirement("G7")
 def test_g7_a_national_number_needs_a_region():
-    """G7: without one it can't be told which number it is, and that is said."""
+    """Without a region the number is ambiguous, and the error says so."""
     message = "Enter a complete phone number, with its area code or country code."
     assert refusal("0171 2345678", PHONE_ONLY, region=None) == ("invalid", message)
     assert taken("01712345678", region=None) == "01712345678"
@@ -211,13 +223,13 @@ def test_g7_a_national_number_needs_a_region():
 
 @pytest.mark.parametrize("typed", ["171", "02", "+49 1", "#31#", "0171 2345678 / 0172 345678"])
 def test_what_can_be_no_number_is_said(typed):
-    """It depends on nothing but what was typed, and spares a wait for a code."""
+    """The error depends only on what was typed, and saves the person from waiting for a code."""
     message = "Enter a complete phone number, with its area code or country code."
     assert refusal(typed, EMAIL_OR_PHONE) == ("invalid", message)
 
 
 def test_a_space_is_said_where_the_rest_may_be_a_username():
-    """In words that fit whatever was meant."""
+    """The message fits usernames and phone numbers."""
     message = "Remove the spaces and invisible characters from what you entered."
     for typed in ("ali ce", "1 1"):
         assert refusal(typed) == ("invalid", message)
@@ -225,13 +237,13 @@ def test_a_space_is_said_where_the_rest_may_be_a_username():
 
 
 def test_a_missing_number_is_missing():
-    """Blanks are no number that is incomplete."""
+    """Blank input is reported as missing, not as an incomplete number."""
     assert refusal(" \u200b", PHONE_ONLY) == ("required", "Enter your phone number.")
 
 
 @pytest.mark.parametrize("interface", INTERFACES)
 def test_a_person_resets_with_a_number_as_typed(people, settings, interface):
-    """At both steps alike: the hash over the username is made over what is sent."""
+    """Both steps convert the number, and SecretHash is computed from the converted one."""
     people.add("dora", phone_number=E164, phone_number_verified="true")
     people.emulator.calls.clear()
     signing_in_with(settings, *PHONE_ONLY, PHONE_REGION="DE")
@@ -243,9 +255,10 @@ def test_a_person_resets_with_a_number_as_typed(people, settings, interface):
     assert people.can_sign_in("dora", NEW_PASSWORD)
 
 
+@pytest.mark.requirement("B2")
 @pytest.mark.parametrize("step", ["request", "confirm"])
 def test_two_spellings_share_one_allowance(people, settings, step):
-    """B2: the limits count the number, not how it was written."""
+    """The limits count the number, not how it was written."""
     signing_in_with(settings, *PHONE_ONLY, PHONE_REGION="DE")
     settings.COGNITO_RESET = {
         **settings.COGNITO_RESET,
@@ -256,8 +269,9 @@ def test_two_spellings_share_one_allowance(people, settings, step):
     assert (statuses[:2].count(429), statuses[2]) == (0, 429)
 
 
+@pytest.mark.requirement("A10")
 def test_a_made_up_destination_is_a_numbers(people, settings):
-    """A10: the same for a number that nobody has, however it is written."""
+    """A number that nobody has gets the same destination however it is written."""
     people.add("dora", phone_number=E164, phone_number_verified="true")
     signing_in_with(settings, *PHONE_ONLY, PHONE_REGION="DE")
     settings.COGNITO_RESET = {**settings.COGNITO_RESET, "SHOW_DESTINATION": True}
@@ -269,7 +283,10 @@ def test_a_made_up_destination_is_a_numbers(people, settings):
 
 
 def test_the_app_works_without_the_library():
-    """It is an extra: without it a region is a mistake that a check finds, and a 503."""
+    """
+    Without the optional library, a region in the settings is reported by a check, and requests get
+    503.
+    """
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", WITHOUT],
         capture_output=True,
@@ -303,13 +320,14 @@ print(Client().get("/password-reset/").status_code)
 # Upper and lower case
 
 
+@pytest.mark.requirement("G7")
 @pytest.mark.parametrize("sensitive", [True, False])
 @pytest.mark.parametrize("interface", INTERFACES)
 @pytest.mark.parametrize("typed", ["ALICE", "Alice@EXAMPLE.com"])
 def test_g7_whether_case_counts_is_for_the_pool_to_say(
     cognito_emulator, db, settings, interface, sensitive, typed
 ):
-    """G7: what is sent is what was typed; Cognito folds it, where the pool was made so."""
+    """The app sends what was typed. Cognito ignores case if the pool was created that way."""
     create(cognito_emulator, settings, sensitive)
     people = People(cognito_emulator)
     interface = interface()
@@ -324,7 +342,7 @@ def test_g7_whether_case_counts_is_for_the_pool_to_say(
 
 
 def create(emulator, settings, sensitive):
-    """Put the settings' pool in the place of one in which case counts, or doesn't."""
+    """Replace the settings' pool by a new one that is case-sensitive, or isn't."""
     pool = settings.COGNITO_RESET["POOLS"]["default"]
     body: dict[str, Any] = {
         "PoolName": "case",
@@ -340,3 +358,13 @@ def create(emulator, settings, sensitive):
     }
     client = emulator.handle("CreateUserPoolClient", body)[1]["UserPoolClient"]
     pool["CLIENT_ID"], pool["CLIENT_SECRET"] = client["ClientId"], client["ClientSecret"]
+
+
+def test_older_keys_find_what_was_stored_under_them(settings):
+    """
+    This holds after SECRET_KEY was changed, as long as the old key is in SECRET_KEY_FALLBACKS.
+    """
+    before = identifier_key("default", "Alice")
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = "another"
+    assert identifier_keys("default", "alice") == [identifier_key("default", "alice"), before]

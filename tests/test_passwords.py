@@ -1,4 +1,4 @@
-"""REQUIREMENTS 4: what a new password must be, before Cognito is asked."""
+"""The rules for new passwords, which are checked before Cognito is called."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ import time
 import pytest
 from django.core.exceptions import ValidationError
 from django.test import Client
+from rest_framework.exceptions import ValidationError as DRFValidationError
 
-from cognito_reset.checks.settings import check_deployment, check_settings
+from cognito_reset.checks.deployment import check_deployment
+from cognito_reset.checks.settings import check_settings
 from cognito_reset.resets import passwords as room
-from cognito_reset.resets.passwords import PasswordPolicy, get_policy
+from cognito_reset.resets.passwords import PasswordPolicy, check_site_validators, get_policy
+from cognito_reset.secret import Secret
 from cognito_reset.testing import Error, Timeout
-from cognito_reset.testing.errors import CognitoError
-from tests.interfaces import INTERFACES, Pages
+from tests.interfaces import INTERFACES, Pages, with_settings
 from tests.people import NEW_PASSWORD
-from tests.test_pages import with_settings
 
 VALIDATORS = "django.contrib.auth.password_validation"
 FLAGS = ("RequireLowercase", "RequireUppercase", "RequireNumbers", "RequireSymbols")
@@ -33,11 +34,6 @@ POLICIES = [
 SYMBOLS = "^$*.[]{}()?\"!@#%&/\\,><':;|_~`=+-"
 
 
-@pytest.fixture(autouse=True)
-def nothing_known(monkeypatch):
-    monkeypatch.setattr(room, "_known", {})
-
-
 def with_policy(settings, value, **more):
     pools = settings.COGNITO_RESET["POOLS"]
     default = {**pools["default"], "PASSWORD_POLICY": value}
@@ -45,11 +41,25 @@ def with_policy(settings, value, **more):
 
 
 def codes(policy, password, username="alice", code="123456"):
-    return [code for code, _ in policy.problems(password, username=username, code=code)]
+    found = policy.problems(Secret(password), username=username, code=code)
+    return [problem.code for problem in found]
+
+
+def refusals(password, username="alice"):
+    """Return the codes and texts of the errors that the site's validators raise."""
+    try:
+        check_site_validators(Secret(password), username)
+    except DRFValidationError as error:
+        return [(detail.code, str(detail)) for detail in dict(error.detail)["password"]]
+    return []
+
+
+def codes_of_validators(password, username="alice"):
+    return [code for code, _text in refusals(password, username)]
 
 
 def generated(rng):
-    """200 passwords of all kinds, of which some keep each policy."""
+    """Yield 200 passwords of all kinds. Some of them satisfy each policy."""
     kinds = (string.ascii_lowercase, string.ascii_uppercase, string.digits, SYMBOLS, "é漢🔑", " ")
     for _ in range(200):
         letters = "".join(kind for kind in kinds if rng.random() < 0.7) or "a"
@@ -57,36 +67,36 @@ def generated(rng):
         yield "".join(rng.choice(letters) for _ in range(length)).strip() or "x"
 
 
+@pytest.mark.requirement("P1")
 @pytest.mark.parametrize(
     "values", POLICIES, ids=lambda v: f"{v['MinimumLength']}-{[*v.values()][1:]}"
 )
 def test_p1_the_verdict_is_the_pools(people, values):
-    """P1: for each policy and 200 passwords the app says what the pool would say."""
-    pool = people.emulator._state.pool(people.pool["USER_POOL_ID"])
-    pool.settings["Policies"] = {"PasswordPolicy": values}
+    """For each policy, the app and the pool accept the same of 200 passwords."""
+    people.call("UpdateUserPool", Policies={"PasswordPolicy": values})
+    alice = {"UserPoolId": people.pool["USER_POOL_ID"], "Username": "alice"}
     policy = PasswordPolicy.from_aws(values)
     verdicts = set()
     for password in generated(random.Random(1)):
-        try:
-            pool.check_password(password)
-            expected = True
-        except CognitoError:
-            expected = False
+        status, _ = people.emulator.handle("AdminSetUserPassword", {**alice, "Password": password})
+        expected = status == 200
         assert (not codes(policy, password)) is expected, password
         verdicts.add(expected)
     assert False in verdicts
 
 
+@pytest.mark.requirement("P1")
 @pytest.mark.parametrize("symbol", SYMBOLS)
 def test_p1_each_of_cognitos_symbols_is_one(symbol):
-    """P1: the developer guide's list, and no letter of another script."""
+    """The symbols are those of the developer guide. Letters of other scripts are none."""
     policy = PasswordPolicy(1, frozenset({"RequireSymbols"}))
     assert codes(policy, f"a{symbol}") == []
     assert codes(policy, "aé漢") == ["password_no_symbol"]
 
 
+@pytest.mark.requirement("P2")
 def test_p2_an_inner_space_is_a_symbol_and_one_at_an_end_an_error(people, client):
-    """P2: "a b" is Cognito's to decide, " a" and "a " would set another password than meant."""
+    """A space at an end is probably a mistake. Cognito decides about other spaces."""
     assert codes(PasswordPolicy(), "Correct horse 1") == []
     for password in (" Correct-horse-2", "Correct-horse-2 "):
         response = client.post(
@@ -97,8 +107,9 @@ def test_p2_an_inner_space_is_a_symbol_and_one_at_an_end_an_error(people, client
     assert people.emulator.calls == []
 
 
+@pytest.mark.requirement("P3")
 def test_p3_a_length_is_counted_in_characters():
-    """P3: an emoji is one of them."""
+    """An emoji counts as one character."""
     policy = PasswordPolicy(8, frozenset())
     assert codes(policy, "🔑" * 7) == ["password_too_short"]
     assert codes(policy, "🔑" * 8) == []
@@ -110,36 +121,38 @@ def test_the_default_is_cognitos(people):
     assert PasswordPolicy.from_aws(described) == PasswordPolicy() == get_policy("default")
 
 
-@pytest.mark.parametrize("make_face", INTERFACES)
+@pytest.mark.requirement("A4", "P1")
+@pytest.mark.parametrize("make_interface", INTERFACES)
 @pytest.mark.parametrize("name", ["alice", "nobody", "erin"])
 def test_a4_a_weak_password_is_the_same_for_everybody_and_costs_no_code(
-    people, make_face, name, settings
+    people, make_interface, name, settings
 ):
-    """A4, P1: it is refused before the call, whoever it is for, and the code still works."""
+    """It is refused before the call, for every username, and the code still works."""
     code = people.code("alice")
     people.emulator.calls.clear()
-    interface = make_face()
+    interface = make_interface()
     response = interface.confirm(name, code, "short")
     assert response.status_code == 400
     body = response.content.decode()
     assert "Use at least 8 characters." in body
     assert "Use a number (0 to 9)." in body
     assert people.emulator.calls == []
-    assert make_face().confirm("alice", code, NEW_PASSWORD).status_code in (200, 302)
+    assert make_interface().confirm("alice", code, NEW_PASSWORD).status_code in (200, 302)
 
 
-@pytest.mark.parametrize("make_face", INTERFACES)
-def test_a4_refusals_of_a_weak_password_look_alike(people, make_face):
-    """A4: the same bytes for users that there are and for names that there aren't."""
+@pytest.mark.requirement("A4")
+@pytest.mark.parametrize("make_interface", INTERFACES)
+def test_a4_refusals_of_a_weak_password_look_alike(people, make_interface):
+    """The response has the same bytes whether or not the user exists."""
     seen = []
     for name in ("alice", "nobody"):
-        interface = make_face()
+        interface = make_interface()
         seen.append(interface.seen(interface.confirm(name, "123456", "short"), name))
     assert seen[0] == seen[1]
 
 
 def test_all_that_is_wrong_is_said_at_once(people, client):
-    """A missing code doesn't hide a weak password: nobody wants to be told one by one."""
+    """One response lists a missing code and a weak password."""
     response = client.post(
         "/api/password-reset/confirm/",
         {"username": "alice", "confirmation_code": "", "password": "alllower"},
@@ -153,6 +166,7 @@ def test_all_that_is_wrong_is_said_at_once(people, client):
     ]
 
 
+@pytest.mark.requirement("P11")
 @pytest.mark.parametrize(
     ("username", "code", "password"),
     [
@@ -161,14 +175,14 @@ def test_all_that_is_wrong_is_said_at_once(people, client):
     ],
 )
 def test_p11_a_password_is_neither_the_username_nor_the_code(username, code, password):
-    """P11: whatever the case."""
+    """Upper and lower case make no difference."""
     policy = PasswordPolicy(8, frozenset())
     assert codes(policy, password, username, code) == ["password_too_similar"]
     assert codes(policy, f"{password}-and-more", username, code) == []
 
 
 class TestValidators:
-    """P4: the site's AUTH_PASSWORD_VALIDATORS."""
+    """The site's AUTH_PASSWORD_VALIDATORS."""
 
     @pytest.fixture(autouse=True)
     def validators(self, settings):
@@ -180,38 +194,42 @@ class TestValidators:
         ]
         with_policy(settings, {"MinimumLength": 8})
 
+    @pytest.mark.requirement("P4")
     def test_p4_they_are_asked_too_and_lengths_are_merged(self):
-        """P4: the longer of the two lengths holds, and is said once."""
+        """The longer of the two minimum lengths becomes the rule."""
         policy = get_policy("default")
         assert policy.minimum_length == 12
-        assert codes(policy, "12345678") == [
+        assert codes(policy, "12345678") == ["password_too_short"]
+        assert codes_of_validators("12345678") == [
             "password_too_short",
             "password_too_common",
             "password_entirely_numeric",
         ]
 
+    @pytest.mark.requirement("P4")
     @pytest.mark.django_db
     def test_p4_the_user_is_made_up_and_nothing_is_looked_up(
         self, django_assert_num_queries, django_user_model
     ):
-        """P4: a password like what was typed is refused for users and strangers alike."""
+        """A password that resembles the typed name is refused, whether or not the user exists."""
         django_user_model.objects.create_user("alice.wonder", first_name="Persephone")
-        policy = get_policy("default")
         with django_assert_num_queries(0):
             for name in ("alice.wonder", "nobody.wonder"):
-                assert codes(policy, f"{name}-1!", username=name) == ["password_too_similar"]
-            assert codes(policy, "Persephone-12", username="alice.wonder") == []
+                assert codes_of_validators(f"{name}-1!", name) == ["password_too_similar"]
+            assert refusals("Persephone-12", "alice.wonder") == []
 
+    @pytest.mark.requirement("P4")
     def test_p4_they_can_be_left_out(self, settings):
-        """P4: by a setting."""
+        """The setting AUTH_PASSWORD_VALIDATORS switches them off."""
         with_settings(settings, AUTH_PASSWORD_VALIDATORS=False)
         policy = get_policy("default")
         assert policy.minimum_length == 8
         assert policy.hints == []
-        assert codes(policy, "12345678") == []
+        assert refusals("12345678") == []
 
+    @pytest.mark.requirement("P8")
     def test_p8_what_they_ask_for_is_shown_before_typing(self, settings):
-        """P8: without what the rules say already."""
+        """Hints that repeat a rule are left out."""
         shown = " ".join(get_policy("default").hints)
         assert "commonly used" in shown
         assert "entirely numeric" in shown
@@ -219,28 +237,31 @@ class TestValidators:
         with_policy(settings, {"MinimumLength": 8, "RequireLowercase": True})
         assert "entirely numeric" not in " ".join(get_policy("default").hints)
 
-    @pytest.mark.parametrize("make_face", INTERFACES)
-    @pytest.mark.parametrize("name", ["tests.test_passwords.Broken", "tests.no_such.Validator"])
+    @pytest.mark.parametrize("make_interface", INTERFACES)
+    @pytest.mark.parametrize(
+        ("name", "event"),
+        [
+            ("tests.test_passwords.Broken", "cognito_reset.site_code_failed"),
+            ("tests.no_such.Validator", "cognito_reset.misconfigured"),
+        ],
+    )
     def test_a_validator_that_breaks_is_the_sites_own_fault(
-        self, people, settings, make_face, name, caplog
+        self, people, settings, make_interface, name, event, caplog
     ):
-        """503 and a line for the operator, in which no password stands; the code isn't spent."""
+        """The answer is 503, the log has no password, and the code still works."""
         settings.AUTH_PASSWORD_VALIDATORS = [{"NAME": name}]
-        interface = make_face()
+        interface = make_interface()
         assert interface.is_unavailable(interface.confirm("alice", "123456", NEW_PASSWORD))
         assert people.emulator.calls == []
-        levels = {record.levelname for record in caplog.records if "misconfigured" in record.msg}
+        levels = {record.levelname for record in caplog.records if event in record.msg}
         assert levels == {"CRITICAL"}
         assert NEW_PASSWORD not in caplog.text
 
     def test_a_validator_without_a_code_gets_ours(self, settings):
-        """Its words are shown, and the code is one that the README names."""
+        """Its text is shown, with a documented code."""
         settings.AUTH_PASSWORD_VALIDATORS = [{"NAME": "tests.test_passwords.Plain"}]
-        policy = get_policy("default")
-        assert [*policy.problems("12345678", username="a", code="b")] == [
-            ("password_invalid", "Not on a Monday.")
-        ]
-        assert policy.hints == []
+        assert refusals("12345678") == [("password_invalid", "Not on a Monday.")]
+        assert get_policy("default").hints == []
 
 
 class Plain:
@@ -256,8 +277,9 @@ class Broken(Plain):
         raise KeyError(password)
 
 
+@pytest.mark.requirement("P5")
 def test_p5_a_breach_list_that_is_down_stops_nobody(people, settings, monkeypatch, client):
-    """P5: pwned-passwords-django falls back to Django's common passwords, and the flow goes on."""
+    """Pwned-passwords-django falls back to Django's list of common passwords."""
     pytest.importorskip("pwned_passwords_django", reason="pwned-passwords-django isn't installed")
     settings.AUTH_PASSWORD_VALIDATORS = [
         {"NAME": "pwned_passwords_django.validators.PwnedPasswordsValidator"}
@@ -270,8 +292,7 @@ def test_p5_a_breach_list_that_is_down_stops_nobody(people, settings, monkeypatc
 
     code = people.code("alice")
     monkeypatch.setattr(socket, "getaddrinfo", down)
-    policy = PasswordPolicy(6, frozenset())
-    assert codes(policy, "password123") == ["password_too_common"]
+    assert codes_of_validators("password123") == ["password_too_common"]
     data = {"username": "alice", "confirmation_code": code, "password": NEW_PASSWORD}
     assert client.post("/password-reset/confirm/", data).status_code == 302
     assert set(asked) == {"api.pwnedpasswords.com"}
@@ -280,18 +301,27 @@ def test_p5_a_breach_list_that_is_down_stops_nobody(people, settings, monkeypatc
 class TestPool:
     """``PASSWORD_POLICY = "pool"``."""
 
+    numbers = itertools.count(1)
+
     @pytest.fixture(autouse=True)
     def pool(self, people, settings):
-        with_policy(settings, "pool")
+        """A pool that no other test has, because a process remembers the policies of pools."""
         values = {"MinimumLength": 10, "RequireSymbols": True}
-        people.call("UpdateUserPool", Policies={"PasswordPolicy": values})
+        body = {"PoolName": "policy", "Policies": {"PasswordPolicy": values}}
+        for _ in range(next(self.numbers)):  # the emulator makes the same ids in each test
+            _, answer = people.emulator.handle("CreateUserPool", body)
+        pools = settings.COGNITO_RESET["POOLS"]
+        pool = {**pools["default"], "USER_POOL_ID": answer["UserPool"]["Id"]}
+        with_settings(settings, POOLS={**pools, "default": pool})
+        with_policy(settings, "pool")
         people.emulator.calls.clear()
 
     def described(self, people):
         return [operation for operation, _ in people.emulator.calls].count("DescribeUserPool")
 
+    @pytest.mark.requirement("P1")
     def test_p1_the_pool_is_asked_once_an_hour(self, people, monkeypatch):
-        """P1: and what it says holds."""
+        """The policy that it returns is used."""
         expected = PasswordPolicy(10, frozenset({"RequireSymbols"}))
         assert get_policy("default") == get_policy("default") == expected
         assert self.described(people) == 1
@@ -303,13 +333,14 @@ class TestPool:
         get_policy("default")
         assert self.described(people) == 2
 
+    @pytest.mark.requirement("P1")
     @pytest.mark.parametrize(
         "fault", [Timeout(), Error("AccessDeniedException")], ids=["silence", "denied"]
     )
     def test_p1_where_it_fails_the_default_holds_and_then_the_last_known(
         self, people, monkeypatch, fault
     ):
-        """P1: a pool that can't be read blocks nobody, and isn't asked again for a minute."""
+        """A failure stops nobody, and the pool isn't asked again for a minute."""
         people.emulator.fail_next("DescribeUserPool", fault)
         assert get_policy("default") == get_policy("default") == PasswordPolicy()
         now = time.monotonic()
@@ -319,8 +350,9 @@ class TestPool:
         monkeypatch.setattr(time, "monotonic", lambda: now + 3700)
         assert get_policy("default").minimum_length == 10
 
+    @pytest.mark.requirement("P1")
     def test_p1_a_pool_that_is_slow_is_waited_for_two_seconds(self, people, monkeypatch):
-        """P1: a page shows the default rather than make a person wait."""
+        """After that, the page shows the default policy."""
         monkeypatch.setattr(room, "WAIT_SECONDS", 0.1)
         events = room.get_service("default").admin_client.meta.events
         wait = lambda **_: time.sleep(1.5)  # noqa: E731
@@ -334,16 +366,18 @@ class TestPool:
         finally:
             events.unregister("before-send.cognito-identity-provider", wait, unique_id="slow")
 
+    @pytest.mark.requirement("P1", "U11")
     def test_p1_the_page_shows_it(self, client):
-        """P1, U11: in words, as patterns for the script, and for password managers."""
+        """The page has the texts of the rules that apply, and no others."""
         body = client.get("/password-reset/confirm/").content.decode()
         assert "Use at least 10 characters." in body
         assert "Use a symbol" in body
         assert "Use a number" not in body
 
 
+@pytest.mark.requirement("U6")
 def test_u6_password_managers_get_the_policy(client, settings):
-    """U6: as passwordrules; what is made by them keeps the policy."""
+    """A password that is generated from ``passwordrules`` satisfies the policy."""
     for values in POLICIES:
         with_policy(settings, values)
         rules = get_policy("default").passwordrules
@@ -353,7 +387,7 @@ def test_u6_password_managers_get_the_policy(client, settings):
 
 
 def made_by(rules):
-    """A password as a manager makes it that knows nothing but the rules."""
+    """Return a password that is generated from the rules alone."""
     parts = [part.strip() for part in re.split(r";(?![^\[]*\])", rules) if part.strip()]
     named = {"lower": string.ascii_lowercase, "upper": string.ascii_uppercase}
     named["digit"] = string.digits
@@ -365,8 +399,9 @@ def made_by(rules):
     return "".join(letters)
 
 
+@pytest.mark.requirement("P8", "U11")
 def test_p8_the_rules_stand_before_the_field(client):
-    """P8, U11: in words, tied to the field, with a sentence on passphrases and no strength bar."""
+    """The field refers to their texts. There is advice on passphrases and no strength bar."""
     page = client.get("/password-reset/confirm/").content.decode()
     field = re.search(r'<input[^>]* id="id_password"[^>]*>', page)
     assert field is not None
@@ -377,8 +412,9 @@ def test_p8_the_rules_stand_before_the_field(client):
     assert "<progress" not in page
 
 
+@pytest.mark.requirement("U11")
 def test_u11_the_words_of_the_list_are_those_of_the_error(people):
-    """U11: what wasn't kept is said as it was shown."""
+    """An error has the same text as the rule."""
     body = Pages().confirm("alice", "123456", "x").content.decode()
     for rule in PasswordPolicy().rules[2:]:
         assert body.count(rule.text) == 3  # the summary, the field's error, the list
@@ -387,8 +423,9 @@ def test_u11_the_words_of_the_list_are_those_of_the_error(people):
 class TestEndpoint:
     """``GET policy/``."""
 
+    @pytest.mark.requirement("P1")
     def test_the_rules_are_served_in_the_visitors_language(self, settings):
-        """P1: what a single-page app shows and checks."""
+        """A single-page app gets the texts and patterns of the rules."""
         response = Client().get("/api/password-reset/policy/")
         assert response.status_code == 200
         body = response.json()
@@ -406,7 +443,7 @@ class TestEndpoint:
         assert body["hints"] == []
 
     def test_settings_that_cannot_be_used_are_503(self, settings, caplog):
-        """As on the other endpoints, without detail."""
+        """The answer has no details, and the log names the setting."""
         with_policy(settings, {"MinimumLength": "eight"})
         response = Client().get("/api/password-reset/policy/")
         assert response.status_code == 503
@@ -414,12 +451,13 @@ class TestEndpoint:
         assert "PASSWORD_POLICY" in caplog.text
 
     def test_only_reading_is_possible(self):
-        """405 with the shape of all errors."""
+        """Another method gets 405, in the format of all errors."""
         response = Client().post("/api/password-reset/policy/")
         assert response.status_code == 405
         assert response.json()["type"] == "client_error"
 
 
+@pytest.mark.requirement("P9")
 @pytest.mark.parametrize(
     ("values", "id"),
     [
@@ -433,7 +471,7 @@ class TestEndpoint:
     ids=str,
 )
 def test_p9_a_check_says_what_nist_says(settings, values, id):
-    """P9: under 8 is a warning, under 15 or with rules on kinds a note, of policies that are set."""
+    """A minimum below 8 is a warning. Below 15, or with character classes, it is an info."""
     with_policy(settings, values)
     found = {message.id for message in check_deployment()} & {
         "cognito_reset.W009",
@@ -458,13 +496,13 @@ def test_p9_a_check_says_what_nist_says(settings, values, id):
     ids=str,
 )
 def test_a_policy_that_is_none_is_a_check_error(settings, value):
-    """E023, before a person meets it."""
+    """The check E023 reports it."""
     with_policy(settings, value)
     assert [message.id for message in check_settings()] == ["cognito_reset.E023"]
 
 
 def test_describe_user_pools_own_answer_can_be_pasted(people, settings):
-    """The members that can't be checked here are taken, too."""
+    """Members that can't be checked beforehand are accepted."""
     described = people.call("DescribeUserPool")["UserPool"]["Policies"]["PasswordPolicy"]
     with_policy(settings, {**described, "PasswordHistorySize": 3})
     assert check_settings() == []

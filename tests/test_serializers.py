@@ -25,8 +25,9 @@ from cognito_reset.resets.serializers import (
     RequestCodeSerializer,
     StrictCharField,
 )
+from cognito_reset.secret import Secret
 
-# What the fields themselves do: test_policy.py has the policies.
+# No rules: test_passwords.py tests those.
 NONE = {"policy": PasswordPolicy(minimum_length=0, required=frozenset())}
 GOOD = {"username": "alice", "confirmation_code": "654321", "password": "Correct-horse-1"}
 MODEL: Any = botocore.session.get_session().get_service_model("cognito-idp")
@@ -48,7 +49,14 @@ NO_TEXT = ["\x00", "\ud800", "\udc80", "\udfff"]
 def validated(data, serializer=ConfirmResetSerializer):
     made = serializer(data=data, context=NONE)
     assert made.is_valid(), made.errors
-    return made.validated_data
+    return revealed(made.validated_data)
+
+
+def revealed(values):
+    """Return the values, with the secrets in clear. Assert that these were masked."""
+    for name in set(values) & {"confirmation_code", "password"}:
+        assert isinstance(values[name], Secret)
+    return {k: v.reveal() if isinstance(v, Secret) else v for k, v in values.items()}
 
 
 def leaves(detail, path=""):
@@ -69,7 +77,7 @@ def codes(data, serializer=ConfirmResetSerializer):
 
 
 def code_of(name, value):
-    """The one code that ``value`` gets in the field ``name``, everything else being right."""
+    """Return the only error code for ``value`` in the field ``name`` of otherwise valid data."""
     found = codes({**GOOD, **nested(name, value)})
     assert set(found) <= {name}, found
     return found[name][0] if found else None
@@ -114,27 +122,30 @@ def test_the_fields_are_awss_members_in_snake_case():
     }
 
 
+@pytest.mark.requirement("G4")
 @pytest.mark.parametrize("name", ["username", "confirmation_code", "password"])
 @pytest.mark.parametrize("character", ["x", "é", "🔑", "丂"])
 def test_g4_limits_are_the_models_in_characters(name, character):
-    """G4: as many characters as botocore's model allows, whatever they take in bytes; not one more."""
+    """As many characters as botocore's model allows, whatever they take in bytes; not one more."""
     most = shape(name).metadata["max"]
     assert code_of(name, character * most) is None
     assert code_of(name, character * (most + 1)) == "invalid"
 
 
+@pytest.mark.requirement("G4")
 @pytest.mark.parametrize(
     "name", ["analytics_metadata.analytics_endpoint_id", "user_context_data.encoded_data"]
 )
 def test_g4_limits_of_the_optional_members_are_the_models(name):
-    """G4: the other members have limits of their own, or none and then StringType's."""
+    """The other members have limits of their own, or none and then StringType's."""
     most = shape(name).metadata.get("max", MODEL.shape_for("StringType").metadata["max"])
     assert code_of(name, "x" * most) is None
     assert code_of(name, "x" * (most + 1)) == "invalid"
 
 
+@pytest.mark.requirement("G4")
 def test_g4_limits_of_client_metadata_are_the_models():
-    """G4: a value of the map is a StringType, which may be empty."""
+    """A value of the map is a StringType, which may be empty."""
     value = shape("client_metadata").value.metadata
     for length in (value["min"], value["max"]):
         assert code_of("client_metadata", {"key": "x" * length}) is None
@@ -179,7 +190,7 @@ def test_what_is_accepted_fits_the_models_patterns(text):
         assert pattern == r"[\S]+"
         made = ConfirmResetSerializer(data={**GOOD, name: text}, context=NONE)
         if made.is_valid():
-            sent = made.validated_data[name]
+            sent = revealed(made.validated_data)[name]
             # Inner spaces of a password are Cognito's to judge: its guide and its model differ.
             sent = sent.replace(" ", "") if name == "password" else sent
             assert re.fullmatch(pattern, sent, re.ASCII)
@@ -187,6 +198,7 @@ def test_what_is_accepted_fits_the_models_patterns(text):
             assert re.search(r"[\t\n\x0b]", text) or (name, text) == ("confirmation_code", "a\x1fb")
 
 
+@pytest.mark.requirement("G1")
 @pytest.mark.parametrize("name", ["username", "confirmation_code", "password"])
 @pytest.mark.parametrize(
     "value",
@@ -194,27 +206,30 @@ def test_what_is_accepted_fits_the_models_patterns(text):
     ids=repr,
 )
 def test_g1_only_a_string_is_a_string(name, value):
-    """G1: a list of two addresses, a number or a boolean is refused, never turned into text."""
+    """A list of two addresses, a number or a boolean is refused, never turned into text."""
     assert code_of(name, value) == "invalid"
 
 
+@pytest.mark.requirement("G1")
 @pytest.mark.parametrize("name", sorted(set(MEMBERS) - set(GOOD)))
 @pytest.mark.parametrize("value", [["a"], 5, True, {"key": 5}], ids=repr)
 def test_g1_the_optional_members_are_as_strict(name, value):
-    """G1: so is what may be left out."""
+    """Optional members are checked, too."""
     assert code_of(name, value) == "invalid"
 
 
+@pytest.mark.requirement("G1")
 @pytest.mark.parametrize("name", ["analytics_metadata", "user_context_data"])
 @pytest.mark.parametrize("value", ["text", ["a"], 5], ids=repr)
 def test_g1_a_structure_is_a_structure(name, value):
-    """G1: a text or a list is no structure."""
+    """A text or a list is no structure."""
     assert codes({**GOOD, name: value}) == {f"{name}.non_field_errors": ["invalid"]}
 
 
+@pytest.mark.requirement("G1")
 @pytest.mark.parametrize("data", [[], "text", 5, True], ids=repr)
 def test_g1_a_body_is_an_object(data):
-    """G1: JSON that isn't an object is refused as one error."""
+    """JSON that isn't an object is refused as one error."""
     assert codes(data) == {"non_field_errors": ["invalid"]}
 
 
@@ -247,6 +262,7 @@ def test_an_optional_text_may_be_empty(name):
     assert code_of(name, "") is None
 
 
+@pytest.mark.requirement("G2")
 @pytest.mark.parametrize(
     "password",
     [
@@ -262,13 +278,14 @@ def test_an_optional_text_may_be_empty(name):
     ],
 )
 def test_g2_a_password_is_taken_exactly(password):
-    """G2: no trimming, no normalisation, no case change, no truncation."""
+    """No trimming, no normalisation, no case change, no truncation."""
     assert validated({**GOOD, "password": password})["password"] == password
 
 
+@pytest.mark.requirement("G2")
 @pytest.mark.parametrize("password", [" pässword 🔑 ", " a", "a ", " ", "   "])
 def test_g2_a_space_at_an_end_is_refused_in_words(password):
-    """G2: Cognito takes none there, and cutting it off would set another password."""
+    """Cognito takes none there, and cutting it off would set another password."""
     made = ConfirmResetSerializer(data={**GOOD, "password": password}, context=NONE)
     assert not made.is_valid()
     [error] = made.errors["password"]
@@ -278,27 +295,31 @@ def test_g2_a_space_at_an_end_is_refused_in_words(password):
     )
 
 
+@pytest.mark.requirement("G2")
 @pytest.mark.parametrize("blank", ["\t", "\n", "\r", "\x0b", "\x0c"])
 def test_g2_no_other_blank_stands_in_a_password(blank):
-    """G2: line breaks and tabs come from pasting, and Cognito's pattern has no place for them."""
+    """Line breaks and tabs come from pasting, and Cognito's pattern has no place for them."""
     for password in (f"a{blank}b", f"{blank}a", f"a{blank}"):
         assert code_of("password", password) == "invalid"
 
 
+@pytest.mark.requirement("G5")
 @pytest.mark.parametrize("invisible", [*CONTROLS, *BIDI, *ZERO_WIDTH])
 def test_g5_a_username_has_nothing_invisible_inside(invisible):
-    """G5: controls, direction marks and zero-width characters are refused."""
+    """Controls, direction marks and zero-width characters are refused."""
     assert code_of("username", f"ali{invisible}ce") == "invalid"
 
 
+@pytest.mark.requirement("G7")
 @pytest.mark.parametrize("invisible", [" ", "\t", "\n", "\u00a0", "\u3000", *BIDI, *ZERO_WIDTH])
 def test_g7_pasting_brings_blanks_along_at_the_ends(invisible):
-    """G7: a username is trimmed, of what it can't contain anyway."""
+    """A username is trimmed, of what it can't contain anyway."""
     assert validated({**GOOD, "username": f"{invisible}alice {invisible}"})["username"] == "alice"
 
 
+@pytest.mark.requirement("G7")
 def test_g7_a_username_is_nothing_but_trimmed():
-    """G7: what Cognito compares is sent as it was typed, emoji and their variation marks included."""
+    """What Cognito compares is sent as it was typed, emoji and their variation marks included."""
     for username in (
         "Alice",
         "\uff56ictim",
@@ -311,35 +332,40 @@ def test_g7_a_username_is_nothing_but_trimmed():
         assert validated({**GOOD, "username": username})["username"] == username
 
 
+@pytest.mark.requirement("G5")
 @pytest.mark.parametrize("username", [" ", "\u200b", " \t\u00a0\ufeff"])
 def test_g5_a_username_of_blanks_is_missing(username):
-    """G5: nothing to see is nothing typed."""
+    """Invisible characters count as no input."""
     assert code_of("username", username) == "required"
 
 
+@pytest.mark.requirement("G5")
 @pytest.mark.parametrize("inner", ["ali ce", "ali\u00a0ce", "a\u3000b", "a\nb"])
 def test_g5_a_username_has_no_inner_blank(inner):
-    """G5: Cognito's pattern has none."""
+    """Cognito's pattern has none."""
     assert code_of("username", inner) == "invalid"
 
 
+@pytest.mark.requirement("G5")
 @pytest.mark.parametrize("character", NO_TEXT)
 @pytest.mark.parametrize("name", sorted(MEMBERS))
 def test_g5_what_is_no_text_is_refused(name, character):
-    """G5: NUL and lone surrogates go nowhere near .encode()."""
+    """NUL and lone surrogates go nowhere near .encode()."""
     text = f"a{character}b"
     value = {"key": text} if name == "client_metadata" else text
     assert code_of(name, value) == "invalid"
 
 
+@pytest.mark.requirement("G5")
 def test_g5_an_error_names_no_key_of_a_callers():
-    """G5: a key that can't be encoded would break the answer that names it."""
+    """A key that can't be encoded would break the answer that names it."""
     made = ConfirmResetSerializer(data={**GOOD, "client_metadata": {"\ud800": 5}}, context=NONE)
     assert not made.is_valid()
     json.dumps(made.errors, ensure_ascii=False).encode()
     assert codes({**GOOD, "client_metadata": {"a": 1}}) == {"client_metadata": ["invalid"]}
 
 
+@pytest.mark.requirement("G5")
 @pytest.mark.parametrize(
     ("typed", "sent"),
     [
@@ -356,19 +382,21 @@ def test_g5_an_error_names_no_key_of_a_callers():
     ],
 )
 def test_g5_a_code_is_read_as_people_type_it(typed, sent):
-    """G5: spaces, hyphens and invisible characters go, and every script has its digits."""
+    """Spaces, hyphens and invisible characters go, and every script has its digits."""
     assert validated({**GOOD, "confirmation_code": typed})["confirmation_code"] == sent
 
 
+@pytest.mark.requirement("G5")
 @pytest.mark.parametrize("code", [" ", "-", "\u200b \u2013"])
 def test_g5_a_code_of_blanks_is_missing(code):
-    """G5: and then it is asked for."""
+    """A missing code is then reported."""
     assert code_of("confirmation_code", code) == "required"
 
 
+@pytest.mark.requirement("G5")
 @pytest.mark.parametrize("control", CONTROLS)
 def test_g5_a_code_has_no_controls(control):
-    """G5: what isn't a blank isn't dropped silently."""
+    """What isn't a blank isn't dropped silently."""
     assert code_of("confirmation_code", f"123{control}456") == "invalid"
 
 
@@ -384,6 +412,7 @@ def test_a_sites_own_validators_are_asked():
 LONG = 100_000
 
 
+@pytest.mark.requirement("G8")
 @pytest.mark.parametrize(
     "text",
     [
@@ -399,21 +428,23 @@ LONG = 100_000
 )
 @pytest.mark.parametrize("name", sorted(MEMBERS))
 def test_g8_time_is_linear(name, text):
-    """G8: 100 kB of the worst input takes less than 50 ms in every field."""
+    """100 kB of the worst input takes less than 50 ms in every field."""
     value: Any = {"key": text} if name == "client_metadata" else text
     data = {**GOOD, **nested(name, value)}
     assert is_quick(ConfirmResetSerializer(data=data, context=NONE))
 
 
+@pytest.mark.requirement("G8")
 @pytest.mark.parametrize("name", sorted(GOOD))
 def test_g8_the_longest_value_that_is_looked_at_is_looked_at_quickly(name):
-    """G8: within the limit, too."""
+    """Within the limit, too."""
     most = shape(name).metadata["max"]
     for text in (" " * most, "a " * (most // 2), "\u200b-" * (most // 2)):
         data = {**GOOD, name: text}
         assert is_quick(ConfirmResetSerializer(data=data, context=NONE))
 
 
+@pytest.mark.requirement("G10")
 @pytest.mark.parametrize(
     "extra",
     [
@@ -424,7 +455,7 @@ def test_g8_the_longest_value_that_is_looked_at_is_looked_at_quickly(name):
     ],
 )
 def test_g10_unknown_members_reach_nobody(extra):
-    """G10: nothing but the documented fields comes out, the address of the client included."""
+    """Nothing but the documented fields comes out, the address of the client included."""
     found = validated({**GOOD, **extra})
     for name, value in found.items():
         assert name in GOOD or value == {}
@@ -446,6 +477,15 @@ def test_secrets_are_never_shown_again():
     """A serializer's representation, which pages render, has neither code nor password."""
     made = ConfirmResetSerializer(GOOD)
     assert set(made.data) & {"confirmation_code", "password"} == set()
+
+
+def test_masked_values_are_taken_as_well():
+    """The interfaces mask a secret where they parse it."""
+    data = {**GOOD, "confirmation_code": Secret("123 456"), "password": Secret(" b")}
+    assert codes(data) == {"password": ["invalid"]}
+    data["password"] = Secret("b")
+    assert validated(data) == {**GOOD, "confirmation_code": "123456", "password": "b"}
+    assert "123456" not in repr(data)
 
 
 def test_every_error_is_a_sentence_for_a_person():
@@ -475,16 +515,17 @@ FIELDS = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.requirement("G5")
 @given(data=FIELDS | ANY_JSON)
 @example(data=dict.fromkeys(GOOD, "\ud800"))
 @examples(database=None, deadline=None, max_examples=150)
 def test_g5_nothing_raises_anything_but_a_refusal(data):
-    """G5: whatever comes is taken or refused with one of two codes, and can be encoded."""
+    """Whatever comes is taken or refused with one of two codes, and can be encoded."""
     for serializer in (RequestCodeSerializer, ConfirmResetSerializer):
         made = serializer(data=data, context=NONE)
         if made.is_valid():
             for name in set(GOOD) & set(made.validated_data):
-                assert made.validated_data[name].encode()
+                assert revealed(made.validated_data)[name].encode()
         else:
             assert {code for found in leaves(made.errors).values() for code in found} <= {
                 "required",
@@ -494,9 +535,10 @@ def test_g5_nothing_raises_anything_but_a_refusal(data):
             json.dumps(made.errors, ensure_ascii=False).encode()
 
 
+@pytest.mark.requirement("G2")
 @given(text=ANY_TEXT)
 @examples(database=None, deadline=None, max_examples=100)
 def test_g2_any_password_is_exact_or_refused(text):
-    """G2: there is no third way."""
+    """There is no other outcome."""
     made = ConfirmResetSerializer(data={**GOOD, "password": text}, context=NONE)
-    assert not made.is_valid() or made.validated_data["password"] == text
+    assert not made.is_valid() or revealed(made.validated_data)["password"] == text

@@ -1,7 +1,7 @@
 """
-What a password must be: the pool's policy, from the settings or from the pool itself, and the
-validators of the site. In words for people, in patterns for the script that ticks them off, as
-``passwordrules`` for password managers. Cognito stays the authority.
+The rules for a new password: the pool's policy, from the settings or from the pool itself, and the site's
+validators. The policy is available as text for people, as patterns for the script that ticks off what
+is satisfied, and as ``passwordrules`` for password managers. Cognito makes the final decision.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ from django.contrib.auth.password_validation import (
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop, ngettext
-from django.views.decorators.debug import sensitive_variables
+from rest_framework.exceptions import ErrorDetail
+from rest_framework.exceptions import ValidationError as DRFValidationError
 
-from cognito_reset.cognito.errors import CognitoResetMisconfigured, ResetError
+from cognito_reset.cognito.errors import ResetError
 from cognito_reset.cognito.service import get_service
-from cognito_reset.conf import conf
+from cognito_reset.conf import CognitoResetMisconfigured, conf
+from cognito_reset.secret import Secret
 
 FRESH_SECONDS: Final = 3600
 RETRY_SECONDS: Final = 60  # after a failure
@@ -35,42 +37,30 @@ WAIT_SECONDS: Final = 2.0
 
 @dataclass(frozen=True)
 class PasswordRule:
-    """``pattern`` is found in a password that keeps the rule; Python and JavaScript read it alike."""
+    """``pattern`` matches in every password that satisfies the rule, in Python and in JavaScript."""
 
     code: str
     text: str
     pattern: str
 
 
-# By Cognito's member: our code, the words, the pattern, and the name in HTML's passwordrules. A
-# space counts as a symbol (developer guide); at the ends none gets as far as here.
+# By Cognito's name: our code, the text, the pattern, and the name in HTML's passwordrules. A space
+# counts as a symbol (developer guide); the field refuses spaces at the ends.
+# fmt: off
 _KINDS: Final = {
     "RequireLowercase": (
-        "password_no_lowercase",
-        gettext_noop("Use a lowercase letter (a to z)."),
-        "[a-z]",
-        "lower",
-    ),
+        "password_no_lowercase", gettext_noop("Use a lowercase letter (a to z)."), "[a-z]", "lower"),
     "RequireUppercase": (
-        "password_no_uppercase",
-        gettext_noop("Use an uppercase letter (A to Z)."),
-        "[A-Z]",
-        "upper",
-    ),
+        "password_no_uppercase", gettext_noop("Use an uppercase letter (A to Z)."), "[A-Z]", "upper"),
     "RequireNumbers": (
-        "password_no_number",
-        gettext_noop("Use a number (0 to 9)."),
-        "[0-9]",
-        "digit",
-    ),
+        "password_no_number", gettext_noop("Use a number (0 to 9)."), "[0-9]", "digit"),
     "RequireSymbols": (
-        "password_no_symbol",
-        gettext_noop("Use a symbol, such as ! or ?"),
-        r"""[\^$*.\[\]{}()?"!@#%&\/\\,><':;|_~`=+\- ]""",
-        "[-!#$%&()*+,.:;=?@_]",
-    ),
+        "password_no_symbol", gettext_noop("Use a symbol, such as ! or ?"),
+        r"""[\^$*.\[\]{}()?"!@#%&\/\\,><':;|_~`=+\- ]""", "[-!#$%&()*+,.:;=?@_]"),
 }
-# Beyond the rules: ours and Django's own validators'. Others have codes of their own.
+# fmt: on
+RULE_CODES: Final = ("password_too_short", *(code for code, *_rest in _KINDS.values()))
+# Codes beyond the rules, from us and from Django's own validators. A site's validators may add others.
 VALIDATOR_CODES: Final = (
     "password_too_similar",
     "password_too_common",
@@ -80,14 +70,14 @@ VALIDATOR_CODES: Final = (
 
 @dataclass(frozen=True)
 class PasswordPolicy:
-    """Cognito's PasswordPolicyType, as far as it can be told beforehand. The default is Cognito's."""
+    """Cognito's PasswordPolicyType, as far as it can be checked beforehand. The default is Cognito's."""
 
     minimum_length: int = 8
     required: frozenset[str] = frozenset(_KINDS)
 
     @classmethod
     def from_aws(cls, values: Mapping[str, Any]) -> PasswordPolicy:
-        """Take AWS's names. What is absent isn't asked for, as Cognito itself has it."""
+        """Return the policy by AWS's names. Rules that are absent don't apply, as in Cognito."""
         required = frozenset(name for name in _KINDS if values.get(name))
         return cls(values.get("MinimumLength", cls.minimum_length), required)
 
@@ -97,76 +87,65 @@ class PasswordPolicy:
         text = ngettext(
             "Use at least %(count)d character.", "Use at least %(count)d characters.", least
         )
-        return [
-            PasswordRule("password_too_short", text % {"count": least}, f".{{{least}}}"),
-            *(PasswordRule(code, _(text), pattern) for code, text, pattern, _n in self._kinds()),
-        ]
+        length = PasswordRule("password_too_short", text % {"count": least}, f".{{{least}}}")
+        return [length, *(PasswordRule(code, _(text), p) for code, text, p, _n in self._kinds())]
 
     @property
     def passwordrules(self) -> str:
-        """Give the value of HTML's ``passwordrules``, by which managers make a password."""
+        """Return HTML's ``passwordrules`` attribute, from which managers generate a password."""
         required = "".join(f" required: {name};" for *_rest, name in self._kinds())
         return f"minlength: {self.minimum_length};{required}"
 
     @property
     def hints(self) -> list[str]:
-        """Give in words what the site's validators ask for beyond the rules."""
-        texts = [
-            validator.get_help_text()
-            for validator in _validators()
-            if not isinstance(validator, MinimumLengthValidator)
-            and not (self.required and isinstance(validator, NumericPasswordValidator))
-        ]
+        """Return the help texts of the site's validators, except of those that repeat a rule."""
+        known: tuple[type, ...] = (MinimumLengthValidator,)
+        if self.required:
+            known = (MinimumLengthValidator, NumericPasswordValidator)
+        texts = [each.get_help_text() for each in _validators() if not isinstance(each, known)]
         return [text for text in texts if text]
 
-    @sensitive_variables()
-    def problems(self, password: str, *, username: str, code: str) -> Iterator[tuple[str, str]]:
-        """Give what is wrong with a password, as codes and words; nothing is looked up."""
+    def problems(self, password: Secret, *, username: str, code: str) -> Iterator[ErrorDetail]:
+        """Yield an error for each rule that the password breaks."""
+        text = password.reveal()
         for rule in self.rules:
-            if not re.search(rule.pattern, password, re.DOTALL):
-                yield rule.code, rule.text
-        if password.casefold() in (username.casefold(), code.casefold()):
-            yield "password_too_similar", _("Choose a password that is not your username or code.")
-        for error in _refusals(password, username):
-            if error.code != "password_too_short":  # the rules have the longer of the two lengths
-                # Of a field's own codes a validator has none.
-                has_code = error.code and error.code not in ("required", "invalid")
-                yield str(error.code) if has_code else "password_invalid", " ".join(error.messages)
+            if not re.search(rule.pattern, text, re.DOTALL):
+                yield ErrorDetail(rule.text, rule.code)
+        if text.casefold() in (username.casefold(), code.casefold()):
+            words = _("Choose a password that is not your username or code.")
+            yield ErrorDetail(words, "password_too_similar")
 
     def _kinds(self) -> Iterator[tuple[str, str, str, str]]:
         return (kind for name, kind in _KINDS.items() if name in self.required)
 
 
 def get_policy(pool: str) -> PasswordPolicy:
-    """Give what a pool's passwords must be, with the length that the site's own validators ask for."""
-    source = conf.pool(pool).password_policy
-    if source == "pool":
-        policy = _policy_of_pool(pool)
-    else:
-        policy = PasswordPolicy() if source is None else PasswordPolicy.from_aws(source)
-    lengths = [
-        validator.min_length
-        for validator in _validators()
-        if isinstance(validator, MinimumLengthValidator)
-    ]
+    """Return a pool's policy, with the minimum length of the site's own validators if that is longer."""
+    policy, source = PasswordPolicy(), conf.pool(pool).password_policy
+    if source is not None:
+        policy = _policy_of_pool(pool) if source == "pool" else PasswordPolicy.from_aws(source)
+    lengths = [v.min_length for v in _validators() if isinstance(v, MinimumLengthValidator)]
     return replace(policy, minimum_length=max([policy.minimum_length, *lengths]))
 
 
-# By pool id: until when it is good, and the policy. Two threads that both find it too old make one
-# call too many at worst.
+# Maps a pool's id to when its policy must be read again, and the policy. At worst two threads that read
+# it at once make one call too many.
 _known: dict[str, tuple[float, PasswordPolicy]] = {}
 
 
 def _policy_of_pool(pool: str) -> PasswordPolicy:
-    """Ask the pool once an hour. While that fails the last known policy holds, or the default."""
+    """
+    Return the policy that Cognito has for the pool. It is read once an hour. While that fails, return the
+    last known policy, or the default.
+    """
     pool_id, now = conf.pool(pool).user_pool_id, time.monotonic()
-    until, policy = _known.get(pool_id, (now, PasswordPolicy()))
-    if now < until:
+    expires, policy = _known.get(pool_id, (now, PasswordPolicy()))
+    if now < expires:
         return policy
-    _known[pool_id] = now + RETRY_SECONDS, policy  # nobody else waits meanwhile
+    _known[pool_id] = now + RETRY_SECONDS, policy  # so that no other thread waits as well
     try:
         values = get_service(pool).password_policy(wait=WAIT_SECONDS)
-    except ResetError:  # which is logged
+    except ResetError:  # the service has logged it
         values = None
     if values is not None:
         policy = PasswordPolicy.from_aws(values)
@@ -177,30 +156,33 @@ def _policy_of_pool(pool: str) -> PasswordPolicy:
 def _validators() -> list[Any]:
     try:
         return get_default_password_validators() if conf.auth_password_validators else []
-    except ImproperlyConfigured as error:  # of Django's, which names no value
+    except ImproperlyConfigured as error:  # Django's own text, which contains no value
         raise CognitoResetMisconfigured(str(error)) from None
 
 
 def has_codes_of_its_own() -> bool:
-    """Whether the site has validators beside Django's, with codes that only they know."""
-    return any(
-        type(validator).__module__ != "django.contrib.auth.password_validation"
-        for validator in _validators()
-    )
+    """Check whether the site has validators other than Django's, whose codes only they know."""
+    djangos = MinimumLengthValidator.__module__
+    return any(type(validator).__module__ != djangos for validator in _validators())
 
 
-@sensitive_variables()
-def _refusals(password: str, username: str) -> list[ValidationError]:
-    """Ask the site's validators. The user that they get is made up: a look-up would be an oracle."""
+def check_site_validators(password: Secret, username: str) -> None:
+    """
+    Raise DRF's ValidationError if the site's validators refuse the password. The user that they get is
+    made up and has nothing but the name that was typed: a look-up would tell who has an account.
+    """
     model = get_user_model()
+    user = model(**{model.USERNAME_FIELD: username})
+    details = []
     try:
-        user = model()
-        setattr(user, model.USERNAME_FIELD, username)
-        validate_password(password, user, _validators())
+        validate_password(password.reveal(), user, _validators())
     except ValidationError as refused:
-        return refused.error_list
-    except Exception as error:  # a validator's own fault
-        fault = type(error).__name__
-    else:
-        return []
-    raise CognitoResetMisconfigured(f"One of AUTH_PASSWORD_VALIDATORS failed: {fault}.")
+        details = [_detail(error) for error in refused.error_list]
+    if details:
+        raise DRFValidationError({"password": details})
+
+
+def _detail(error: ValidationError) -> ErrorDetail:
+    # "required" and "invalid" are the field's own codes.
+    code = "password_invalid" if error.code in (None, "", "required", "invalid") else error.code
+    return ErrorDetail(" ".join(error.messages), code)

@@ -1,39 +1,46 @@
 """
-Validation, and nothing but validation: the same serializers on every interface.
+Validation without side effects: the same serializers for every interface.
 
-The fields are AWS's in snake_case, their limits and patterns those of botocore's model (tests
-compare them). Two codes only: ``required`` and ``invalid``. ``style`` says how a page shows a field.
+The fields have AWS's names in snake_case, with the limits and patterns of botocore's model (tests
+compare them). Their own errors have two codes, ``required`` and ``invalid``; broken rules for
+passwords have codes of their own. ``style`` tells how a page shows
+a field.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
 from django.core.validators import ProhibitNullCharactersValidator
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
-from django.views.decorators.debug import sensitive_variables
 from rest_framework import serializers
 from rest_framework.validators import ProhibitSurrogateCharactersValidator
 
 from cognito_reset.resets.identifiers import e164
 from cognito_reset.resets.passwords import PasswordPolicy
+from cognito_reset.secret import Secret
 
-# Unicode's major categories in botocore's pattern for Username: no spaces, no controls, nothing
-# invisible.
+# Values of these names are masked where a request is parsed, also by the names of Cognito's own protocol.
+SECRET_NAMES: Final = frozenset(
+    ("confirmation_code", "password", "ConfirmationCode", "Password", "SecretHash")
+)
+# Unicode's major categories in botocore's pattern for Username: no spaces, no control characters and
+# nothing invisible.
 _USERNAME_CATEGORIES: Final = frozenset("LMNPS")
-# A lone surrogate can't be encoded; NUL ends a string in too many places.
+# Lone surrogates can't be encoded, and some systems treat NUL as the end of a string.
 _NO_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
 _FOR_NO_TEXT: Final = (ProhibitNullCharactersValidator, ProhibitSurrogateCharactersValidator)
-# What no phone number has; and what no username has, or none in a pool where a phone number is an
-# alias: Cognito takes no name there that looks like one.
+# What no phone number contains; and what no username contains, at least where a phone number is an
+# alias: Cognito refuses usernames there that look like one.
 _NO_PHONE_NUMBER: Final = re.compile(r"[^\W\d]|@")
 _INTERNATIONAL: Final = re.compile(r"\+[\d\s()./\u2010-\u2015-]+")
 _NO_USERNAME: Final = re.compile(r"^[+\uff0b]|\s")
 
-# By the initials of what a pool signs in with: what the field is called, and what to say of nothing.
+# By the initials of what a pool signs in with: the field's label, and the error if it is empty.
 _TEXTS: Final = {
     "u": (pgettext_lazy("label", "Username"), _("Enter your username.")),
     "e": (pgettext_lazy("label", "Email address"), _("Enter your email address.")),
@@ -46,12 +53,12 @@ _TEXTS: Final = {
         _("Enter your username, email address or phone number."),
     ),
 }
-# Not type="email": browsers rewrite what is typed there, an address with a domain in Unicode.
+# Not type="email": browsers rewrite domains in Unicode in such fields.
 _KEYBOARDS: Final = {"e": {"inputmode": "email"}, "p": {"input_type": "tel"}}
 
 
 class _TwoCodes(serializers.Field):  # type: ignore[type-arg]
-    """Every reason but a missing value is ``invalid``: callers need not know DRF's own names."""
+    """A field whose errors have two codes: ``required``, and ``invalid`` for all other reasons."""
 
     def fail(self, key: str, **kwargs: Any) -> NoReturn:
         code = "required" if key in ("required", "blank") else "invalid"
@@ -61,8 +68,8 @@ class _TwoCodes(serializers.Field):  # type: ignore[type-arg]
 
 class StrictCharField(_TwoCodes, serializers.CharField):
     """
-    A string that is a string: DRF's own takes numbers and booleans for one, and trims. The length
-    is checked before anything else looks at the value.
+    A field that accepts only strings and doesn't trim them. DRF's own accepts numbers and booleans. The
+    length is checked before anything else.
     """
 
     default_error_messages = {
@@ -76,18 +83,18 @@ class StrictCharField(_TwoCodes, serializers.CharField):
     def __init__(self, *, limit: int, **kwargs: Any) -> None:
         self.limit = limit
         super().__init__(trim_whitespace=False, **kwargs)
-        # DRF's own look for what _NO_TEXT refuses, and slowly.
+        # _NO_TEXT checks the same, and faster.
         self.validators = [v for v in self.validators if not isinstance(v, _FOR_NO_TEXT)]
 
-    @sensitive_variables()
-    def to_internal_value(self, data: Any) -> str:
-        if not isinstance(data, str):
+    def to_internal_value(self, data: Any) -> Any:
+        text = data.reveal() if isinstance(data, Secret) else data
+        if not isinstance(text, str):
             self.fail("not_text")
-        if len(data) > self.limit:
+        if len(text) > self.limit:
             self.fail("too_long", limit=self.limit)
-        if _NO_TEXT.search(data):
+        if _NO_TEXT.search(text):
             self.fail("characters")
-        text = self.clean(data)
+        text = self.clean(text)
         if not text and not self.allow_blank:
             self.fail("blank")
         return text
@@ -98,9 +105,9 @@ class StrictCharField(_TwoCodes, serializers.CharField):
 
 class UsernameField(StrictCharField):
     """
-    A username or an alias of one, without what pasting brings along at its ends, and otherwise as
-    it was typed: the pool says whether case counts. The exception are phone numbers, which Cognito
-    knows in E.164 only. ``pool`` in the serializer's context says what users sign in with.
+    A username or an alias of one. Blanks at its ends are removed; the rest stays as it was typed, because
+    the pool decides whether case matters. Phone numbers are the exception: Cognito knows E.164 only.
+    ``pool`` in the serializer's context tells what users sign in with.
     """
 
     default_error_messages = {
@@ -129,7 +136,7 @@ class UsernameField(StrictCharField):
         return data
 
     def _phone_number(self, data: str) -> str:
-        """Give E.164 for what can be nothing else that the pool takes."""
+        """Return E.164 for what can only be a phone number, and anything else as it is."""
         may_be_username = self.takes_usernames and not _NO_USERNAME.search(data)
         if may_be_username or _NO_PHONE_NUMBER.search(data):  # an address, or a sub
             return data
@@ -144,7 +151,14 @@ class UsernameField(StrictCharField):
         return number or data
 
 
-class CodeField(StrictCharField):
+class SecretField(StrictCharField):
+    """A field whose value stays masked."""
+
+    def to_internal_value(self, data: Any) -> Secret:
+        return Secret(super().to_internal_value(data))
+
+
+class CodeField(SecretField):
     """A code as people type it: "123 456", "123-456", in the digits of their own script."""
 
     def clean(self, data: str) -> str:
@@ -162,8 +176,8 @@ class CodeField(StrictCharField):
         return "".join(kept)
 
 
-class PasswordField(StrictCharField):
-    """Taken exactly as typed. Of blanks only inner spaces may stand: Cognito decides on those."""
+class PasswordField(SecretField):
+    """A password exactly as typed. Spaces are refused at its ends; Cognito decides on those inside."""
 
     default_error_messages = {
         "ends": _("Remove the space at the start or the end of the password."),
@@ -178,7 +192,7 @@ class PasswordField(StrictCharField):
 
 
 class ClientMetadataField(_TwoCodes, serializers.DictField):
-    """A map of strings to strings. An error names no key: keys are a caller's, and may be no text."""
+    """A map of strings to strings. Errors don't repeat keys, which come from the caller."""
 
     default_error_messages = {"not_texts": _("Enter texts only.")}
 
@@ -201,7 +215,7 @@ class UserContextDataSerializer(serializers.Serializer[Any]):
 
 
 class LettersField(StrictCharField):
-    """A member whose pattern is a set of letters, of which Java knows ASCII's only."""
+    """A field that allows only the given characters. ``\\w`` means ASCII, as in Java."""
 
     def __init__(self, *, letters: str, **kwargs: Any) -> None:
         self.letters = re.compile(f"[{letters}]*", re.ASCII)
@@ -218,7 +232,7 @@ class AWSContextDataSerializer(serializers.Serializer[Any]):
 
 
 class AWSCallerSerializer(serializers.Serializer[Any]):
-    """What only Cognito's own protocol has of a caller. It is looked at, and not passed on."""
+    """What only callers of Cognito's own protocol send. It is validated, and not passed on."""
 
     client_id = LettersField(limit=128, letters=r"\w+")
     secret_hash = LettersField(limit=128, letters=r"\w+=/", required=False)
@@ -226,7 +240,7 @@ class AWSCallerSerializer(serializers.Serializer[Any]):
 
 
 class RequestCodeSerializer(serializers.Serializer[Any]):
-    """What ForgotPassword takes of a caller."""
+    """The parameters of ForgotPassword that a caller may send."""
 
     username = UsernameField(limit=128)
     client_metadata = ClientMetadataField(
@@ -236,14 +250,13 @@ class RequestCodeSerializer(serializers.Serializer[Any]):
     user_context_data = UserContextDataSerializer(required=False, allow_null=True)
 
     def run_validation(self, data: Any = serializers.empty) -> Any:
-        # JSON's null, as one without members.
+        # JSON's null counts as an object without members.
         return super().run_validation({} if data is None else data)
 
 
 class ConfirmResetSerializer(RequestCodeSerializer):
-    """What ConfirmForgotPassword takes of a caller."""
+    """The parameters of ConfirmForgotPassword that a caller may send. The context has the ``policy``."""
 
-    # The context has the ``policy``.
     confirmation_code = CodeField(
         limit=2048,
         write_only=True,
@@ -268,27 +281,37 @@ class ConfirmResetSerializer(RequestCodeSerializer):
         style={"autocomplete": "new-password", "input_type": "password"},
     )
 
-    @sensitive_variables()
-    def validate_password(self, value: str) -> str:
-        """Refuse here what the pool would refuse, so that it costs neither the code nor an attempt."""
+    def validate_password(self, value: Secret) -> Secret:
+        """Refuse what the pool would refuse, so that it costs neither the code nor an attempt."""
         policy: PasswordPolicy = self.context["policy"]
-        username, code = self._typed("username"), self._typed("confirmation_code")
-        found = policy.problems(value, username=username, code=code)
-        details = [serializers.ErrorDetail(text, code) for code, text in found]
+        username, code = self._value_of("username"), self._value_of("confirmation_code")
+        code = code.reveal() if isinstance(code, Secret) else ""
+        details = list(policy.problems(value, username=username or "", code=code))
         if details:
             raise serializers.ValidationError(details)
         return value
 
-    @sensitive_variables()
-    def _typed(self, name: str) -> str:
-        """Give another field's value, or "" where it has an error of its own."""
+    def _value_of(self, name: str) -> Any:
+        """Return another field's value, or ``None`` if that field has an error of its own."""
         field = self.fields[name]
         try:
-            return str(field.run_validation(field.get_value(self.initial_data)))
+            return field.run_validation(field.get_value(self.initial_data))
         except serializers.ValidationError:
-            return ""
+            return None
+
+
+def masked_values(data: object) -> object:
+    """Return a request's data with its secrets masked; anything but a mapping as it is."""
+    if not isinstance(data, Mapping):
+        return data
+    return {name: masked(name, value) for name, value in data.items()}
+
+
+def masked(name: str, value: Any) -> Any:
+    """Return ``value`` as a Secret if a field of this name is one."""
+    return Secret(value) if name in SECRET_NAMES and isinstance(value, str) else value
 
 
 def _is_blank(character: str) -> bool:
-    """Whether ``character`` is a space of some kind, or an invisible one for format."""
+    """Check whether ``character`` is some kind of space, or an invisible format character."""
     return character.isspace() or unicodedata.category(character) == "Cf"

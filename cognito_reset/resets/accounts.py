@@ -1,0 +1,67 @@
+"""Find the site's own user to whom a reset belongs."""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING
+
+from django.contrib.auth import get_user_model
+from django.db.models import Q
+from django.views.decorators.debug import sensitive_variables
+
+from cognito_reset.cognito.service import is_same
+from cognito_reset.conf import conf
+
+if TYPE_CHECKING:
+    from django.contrib.auth.base_user import AbstractBaseUser
+
+
+@sensitive_variables()
+def local_user(pool: str, username: str) -> AbstractBaseUser | None:
+    """
+    Return the site's user to whom ``username``, as it was sent to Cognito, belongs, or ``None``.
+
+    USER_RESOLVER decides if it is set. Otherwise it must be exactly one user without a usable password on
+    this site, and found by a field that Cognito lets nobody else claim. The case of ASCII letters only
+    counts if it is needed to tell users apart, because most pools ignore it.
+    """
+    if conf.user_resolver:
+        return conf.user_resolver(username)
+    names = _fields_to_compare(pool, username)
+    if not names:
+        return None
+    matches = reduce(or_, (Q(**{f"{name}__iexact": username}) for name in names))
+    found = get_user_model()._default_manager.filter(matches)
+    # Compare again, because a database may treat more letters as the same than Cognito does.
+    values = {
+        user: [str(getattr(user, name)) for name in names]
+        for user in found
+        if not user.has_usable_password() and _has_name(user, username)
+    }
+    exact = [user for user in values if username in values[user]]
+    users = exact or [user for user in values if any(is_same(username, v) for v in values[user])]
+    return users[0] if len(users) == 1 else None
+
+
+def _fields_to_compare(pool: str, username: str) -> list[str]:
+    """Return the user model's fields that prove whose account it is if they hold ``username``."""
+    settings, model = conf.pool(pool), get_user_model()
+    attribute, email = conf.username_attribute, model.get_email_field_name()
+    names = set()
+    if attribute is not None and attribute != email:
+        names.add(attribute)
+    if "@" in username:
+        # A pool without email sign-in accepts anybody's address as a username. A pool with it "doesn't
+        # accept a user name that matches a valid email address format" (Amazon Cognito's developer
+        # guide, "User pool attributes"), so there only the owner of the address can have used it.
+        if settings.sign_in_declared and "email" in settings.sign_in_with:
+            names.add(email)
+    elif attribute is None and username[:1] != "+" and "username" in settings.sign_in_with:
+        names.add(model.USERNAME_FIELD)
+    return sorted(names & {field.name for field in model._meta.get_fields()})
+
+
+def _has_name(user: AbstractBaseUser, username: str) -> bool:
+    """Check that COGNITO_USERNAME, if it is a callable, agrees that ``user`` has this username."""
+    return "@" in username or is_same(username, conf.cognito_username(user))

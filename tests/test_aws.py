@@ -24,9 +24,8 @@ from cognito_reset.cognito.service import CognitoService
 from cognito_reset.conf import conf
 from cognito_reset.resets.flow import BODY_LIMIT
 from cognito_reset.testing import ConnectRefused, Error, Junk, Status, Timeout, WafBlock
-from tests.interfaces import AWS, REST
+from tests.interfaces import AWS, REST, with_settings
 from tests.people import NEW_PASSWORD, PASSWORD
-from tests.test_pages import with_settings
 
 MODEL = botocore.session.get_session().get_service_model("cognito-idp")
 FORGOT, CONFIRM = f"{SERVICE}.ForgotPassword", f"{SERVICE}.ConfirmForgotPassword"
@@ -37,7 +36,7 @@ class OwnThrottle(AnonRateThrottle):
 
 
 class Plain(exceptions.APIException):
-    """A site's own, with a detail that DRF didn't make."""
+    """An error of the site's own code, with a detail that DRF didn't make."""
 
     status_code = 403
 
@@ -71,7 +70,10 @@ def confirm(username="alice", code="123456", password=NEW_PASSWORD, **more):
 
 
 def said(response):
-    """Give the status, Cognito's name and the text of an error, which says its name twice."""
+    """
+    Return the status, Cognito's name and the text of an error, whose name is in a header and in the
+    body.
+    """
     body = json.loads(response.content)
     assert list(body) == ["__type", "message"]
     assert response.headers["x-amzn-ErrorType"] == body["__type"]
@@ -80,13 +82,13 @@ def said(response):
 
 
 def is_answer(response):
-    """Whether SDKs can read it, whatever it says."""
+    """Return whether SDKs can read the answer."""
     json.loads(response.content)
     assert response.headers["Content-Type"] == MEDIA_TYPE
     assert int(response.headers["Content-Length"]) == len(response.content)
     assert re.fullmatch(r"[0-9a-f-]{36}", response.headers["x-amzn-RequestId"])
     assert "no-store" in response.headers["Cache-Control"]
-    # Some SDKs wait before they send again, with the person before them.
+    # Some SDKs pause before a retry, while the person waits.
     assert "Retry-After" not in response.headers
     return True
 
@@ -96,7 +98,7 @@ def is_answer(response):
 
 @pytest.mark.parametrize("url", ["/cognito", "/cognito/", "/cognito//"])
 def test_a_password_is_reset_at_every_form_of_the_address(people, url):
-    """SDKs add a slash, or two, and follow no redirect."""
+    """SDKs append one or two slashes, and follow no redirect."""
     response = send({"Username": "alice"}, url=url)
     assert response.status_code == 200
     assert is_answer(response)
@@ -112,12 +114,12 @@ def test_a_password_is_reset_at_every_form_of_the_address(people, url):
 @pytest.mark.urls("tests.test_aws")
 @pytest.mark.parametrize("url", ["/", "//", "/a-tenant/cognito", "/a-tenant/cognito/"])
 def test_it_can_stand_at_the_root_of_a_host_of_its_own(people, url):
-    """Some SDKs take a bare host only; and a path may have a tenant in it."""
+    """Some SDKs accept only a host without a path. A path may contain a tenant."""
     assert send({"Username": "alice"}, url=url).status_code == 200
 
 
 def test_every_member_is_taken_and_forwarded_as_the_site_says(people, settings):
-    """All members of both inputs; by default none of the optional ones reaches Cognito."""
+    """Both operations accept all members. By default, no optional member reaches Cognito."""
     optional = {
         "SecretHash": "c2VjcmV0",
         "ClientMetadata": {"campaign": "x", "UserContextData": "y", "other": "z"},
@@ -152,7 +154,7 @@ def test_every_member_is_taken_and_forwarded_as_the_site_says(people, settings):
 
 @pytest.mark.parametrize("absent", [{}, None])
 def test_null_is_absent(people, absent):
-    """Deno and amazon-cognito-identity-js send null for what isn't set, in structures too."""
+    """Deno and amazon-cognito-identity-js send null for unset members, also within structures."""
     optional = ("SecretHash", "ClientMetadata", "AnalyticsMetadata", "UserContextData")
     body = {"Username": "alice", **({} if absent is not None else dict.fromkeys(optional))}
     assert send(body).status_code == 200
@@ -166,7 +168,7 @@ def test_null_is_absent(people, absent):
 
 
 def test_the_secret_hash_is_made_here(people):
-    """One that a client sends is ignored, and so is a signature."""
+    """A SecretHash or a signature that a client sends is ignored."""
     signed = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20261121/x/cognito-idp/aws4_request"
     response = send(
         {"Username": "alice", "SecretHash": "bm90IG91cnM="},
@@ -177,8 +179,9 @@ def test_the_secret_hash_is_made_here(people):
     assert body["SecretHash"] == people.secret_hash("alice")
 
 
+@pytest.mark.requirement("H8")
 def test_h8_neither_a_hash_nor_a_signature_is_logged(people, caplog):
-    """H8: both are made with secrets, if not with ours."""
+    """The client has made both from secrets."""
     caplog.set_level("DEBUG")
     for hash in ("canary-hash", "Y2FuYXJ5"):
         send({"Username": "alice", "SecretHash": hash}, Authorization="canary-signature")
@@ -202,7 +205,10 @@ def test_h8_neither_a_hash_nor_a_signature_is_logged(people, caplog):
     ],
 )
 def test_the_client_id_is_the_one_that_the_site_publishes(people, settings, published, sent, name):
-    """A name of its own; or the app client's id, and then a client changes only its endpoint."""
+    """
+    The site may publish a made-up id, or the app client's id, so that clients change only their
+    endpoint.
+    """
     pool = {**people.pool, "PUBLISHED_CLIENT_ID": published}
     with_settings(settings, POOLS={"default": pool})
     client_id = people.pool["CLIENT_ID"] if sent == "real" else sent
@@ -216,7 +222,7 @@ def test_the_client_id_is_the_one_that_the_site_publishes(people, settings, publ
 
 
 def test_the_pool_is_the_addresss(people, settings):
-    """Each pool publishes its own, and the answer is of the pool that the include names."""
+    """Each pool has its own client id, and the include's pool answers."""
     brand = {**people.pool, "PUBLISHED_CLIENT_ID": "brand"}
     with_settings(settings, POOLS={"default": people.pool, "brand": brand})
     body = json.dumps({"ClientId": "brand", "Username": "alice"})
@@ -239,7 +245,7 @@ def test_the_pool_is_the_addresss(people, settings):
     ],
 )
 def test_any_other_operation_is_unknown(people, target):
-    """Never NotAuthorizedException, which makes Amplify forget the tokens that it has."""
+    """The error is never NotAuthorizedException, because that makes Amplify delete its tokens."""
     response = send({"Username": "alice"}, target)
     assert said(response)[:2] == (400, "UnknownOperationException")
     assert is_answer(response)
@@ -248,7 +254,7 @@ def test_any_other_operation_is_unknown(people, target):
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "OPTIONS", "DELETE"])
 def test_any_other_method_is_unknown(people, method):
-    """Amplify follows a redirect as GET: the text says so."""
+    """Amplify follows a redirect with a GET, so the text mentions redirects."""
     response = Client().generic(method, "/cognito", headers={"X-Amz-Target": FORGOT})
     assert response.status_code == 400
     assert response.headers["x-amzn-ErrorType"] == "UnknownOperationException"
@@ -278,7 +284,7 @@ def test_any_other_method_is_unknown(people, method):
     ids=lambda value: f"{value[:20]!r}{len(value)}",
 )
 def test_what_is_no_request_is_an_invalid_parameter(people, body, text):
-    """Never HTML, which SDKs in a browser fail to read."""
+    """The answer is never HTML, which SDKs in a browser can't read."""
     response = send(body)
     assert said(response) == (400, "InvalidParameterException", text)
     assert is_answer(response)
@@ -292,7 +298,7 @@ class Gone(BytesIO):
 
 
 def test_whoever_goes_away_meanwhile_is_no_bug_of_the_sites(people, caplog):
-    """So nobody is told of it by mail."""
+    """No mail is sent to ADMINS."""
     headers = {"HTTP_X_AMZ_TARGET": FORGOT, "wsgi.input": Gone()}
     response = Client().post("/cognito", b"{}", MEDIA_TYPE, **headers)
     assert said(response)[:2] == (400, "InvalidParameterException")
@@ -303,9 +309,13 @@ def test_whoever_goes_away_meanwhile_is_no_bug_of_the_sites(people, caplog):
     assert response.status_code == 400
 
 
+@pytest.mark.requirement("D2")
 @pytest.mark.parametrize("kind", ["application/json", "text/plain", "", "multipart/form-data"])
 def test_d2_another_content_type_is_refused(people, kind):
-    """D2: a form of another site's can't send it; and the target's header asks for a preflight."""
+    """
+    A form on another site can't send this content type, and the header X-Amz-Target needs a
+    preflight.
+    """
     response = send({"Username": "alice"}, content_type=kind)
     assert said(response)[:2] == (400, "InvalidParameterException")
     assert people.emulator.calls == []
@@ -345,7 +355,7 @@ def test_a_content_types_parameters_are_none_of_ours(people):
     ],
 )
 def test_an_error_names_the_member(people, body, member):
-    """By AWS's name for it, dotted, and says what to do."""
+    """The error has the member's path by AWS's names, and says what to do."""
     status, name, text = said(send(body))
     assert (status, name) == (400, "InvalidParameterException")
     assert re.fullmatch(rf"{re.escape(member)}: [^:]+\.", text)
@@ -373,7 +383,10 @@ def test_all_that_is_wrong_is_said_at_once(people):
     ],
 )
 def test_a_password_that_breaks_a_rule_is_cognitos_own_error(people, password, name):
-    """Rules are InvalidPasswordException; what can't be a password at all is a parameter's fault."""
+    """
+    A broken rule is InvalidPasswordException. A value that can't be a password at all is
+    InvalidParameterException.
+    """
     status, found, text = said(confirm(password=password))
     assert (status, found) == (400, name)
     assert ("Password:" in text) is (name == "InvalidParameterException")
@@ -411,10 +424,11 @@ OUTCOMES = [
 ]
 
 
+@pytest.mark.requirement("A2", "C4", "C5", "C6")
 @pytest.mark.parametrize(("operation", "fault", "status", "name"), OUTCOMES)
 def test_what_goes_wrong_has_cognitos_name(people, operation, fault, status, name):
     """
-    A2, C4, C5, C6: a 500 makes an SDK send again, so it is for what wasn't sent; what may have been
+    A 500 makes an SDK send again, so it is for what wasn't sent; what may have been
     done is a 400, and never called done.
     """
     people.emulator.fail_next(operation, fault, times=2)
@@ -427,7 +441,10 @@ def test_what_goes_wrong_has_cognitos_name(people, operation, fault, status, nam
 
 @pytest.mark.parametrize("operation", ["ForgotPassword", "ConfirmForgotPassword"])
 def test_only_names_that_cognito_has_for_the_operation(operation):
-    """A client knows no others by type: all that the table leads to, and what we refuse ourselves."""
+    """
+    SDKs have types only for the names that the model lists for an operation. This covers errors of
+    Cognito and errors of the app.
+    """
     modelled = {shape.name for shape in MODEL.operation_model(operation).error_shapes}
     errors: set[type[ResetError]] = {error for key, error in TABLE.items() if key[0] == operation}
     shown = {error for error in errors if not issubclass(error, AccountRefused)}
@@ -437,7 +454,7 @@ def test_only_names_that_cognito_has_for_the_operation(operation):
 
 
 def test_a_limit_is_a_400_with_cognitos_name(people, settings):
-    """Not 429, which older SDKs send again four times."""
+    """The status isn't 429, because older SDKs then repeat the request four times."""
     with_settings(settings, LIMITS={})
     assert send({"Username": "alice"}).status_code == 200
     response = send({"Username": "alice"})
@@ -445,9 +462,10 @@ def test_a_limit_is_a_400_with_cognitos_name(people, settings):
     assert is_answer(response)
 
 
+@pytest.mark.requirement("B6")
 @pytest.mark.urls("tests.test_aws")
 def test_b6_a_sites_own_throttle_is_a_limit_too(people):
-    """B6: DRF's throttles of the site still apply, and speak Cognito's words here."""
+    """The site's DRF throttles still apply, and their refusals have Cognito's error name."""
     cache.clear()
     answers = [send({"Username": name}, url="/throttled") for name in ("alice", "bob", "heidi")]
     assert [answer.status_code for answer in answers] == [200, 200, 400]
@@ -475,6 +493,7 @@ def refuse_without_a_word(request, *, username, pool):
     raise ValidationError([])
 
 
+@pytest.mark.requirement("B15")
 @pytest.mark.parametrize(
     ("hook", "answer"),
     [
@@ -489,7 +508,9 @@ def refuse_without_a_word(request, *, username, pool):
     ],
 )
 def test_b15_a_hooks_refusal_is_as_a_firewalls(people, settings, hook, answer):
-    """B15: ForbiddenException is Cognito's name for a refusal by a web ACL; no SDK sends again."""
+    """
+    ForbiddenException is Cognito's name for a refusal by a web ACL. No SDK repeats such a request.
+    """
     with_settings(settings, PRE_SEND_HOOK=hook)
     response = send({"Username": "alice"})
     assert said(response) == answer
@@ -503,7 +524,7 @@ def test_b15_a_hooks_refusal_is_as_a_firewalls(people, settings, hook, answer):
     ids=str,
 )
 def test_a_misconfigured_site_says_so_to_its_operators(people, settings, caplog, broken):
-    """500: nothing was sent. The log has the setting, the answer hasn't."""
+    """The answer is 500, because nothing was sent. Only the log names the setting."""
     body = json.dumps({"ClientId": people.pool["CLIENT_ID"], "Username": "alice"})
     with_settings(settings, **broken)
     response = send(body)
@@ -513,7 +534,9 @@ def test_a_misconfigured_site_says_so_to_its_operators(people, settings, caplog,
 
 
 def test_a_misconfigured_site_calls_nobody(people, settings):
-    """500 only where nothing was sent: what is read after a call is read before it."""
+    """
+    Settings that are used after a call are read before it, so a 500 means that nothing was sent.
+    """
     with_settings(settings, UNIFORM_RESPONSE_SECONDS="x")
     assert said(confirm())[:2] == (500, "InternalErrorException")
     assert people.emulator.calls == []
@@ -527,32 +550,34 @@ class Broken(CognitoService):
     request_code = confirm = fail
 
 
-@pytest.mark.parametrize(
-    ("broken", "status"),
-    [
-        ({"POOL_RESOLVER": fail}, 500),
-        ({"CLIENT_METADATA": fail}, 500),
-        ({"SERVICE_CLASS": Broken}, 400),
-    ],
-    ids=lambda value: "".join(value) if isinstance(value, dict) else None,
-)
+@pytest.mark.parametrize("setting", ["POOL_RESOLVER", "SERVICE_CLASS"])
 @pytest.mark.parametrize("target", [FORGOT, CONFIRM])
-def test_a_sites_bug_is_reported_and_answered(people, settings, caplog, broken, status, target):
-    """As Django reports one; the answer is JSON, and a 400 where the call may have been made."""
-    with_settings(settings, **broken)
+def test_a_sites_bug_is_reported_as_django_reports_one(people, settings, caplog, setting, target):
+    """
+    The answer is JSON. If the call may have been made, the SDK's next attempt is told that the
+    outcome is unknown.
+    """
+    with_settings(settings, **{setting: {"POOL_RESOLVER": fail, "SERVICE_CLASS": Broken}[setting]})
     client = Client(raise_request_exception=False)
     body = {"Username": "alice", "ConfirmationCode": "123456", "Password": NEW_PASSWORD}
-    response = send(body, target, client=client)
-    assert said(response)[:2] == (status, "InternalErrorException")
-    assert ("could not confirm" in said(response)[2]) is (status == 400 and target == CONFIRM)
-    assert ("may be on its way" in said(response)[2]) is (status == 400 and target == FORGOT)
+
+    def attempt(client, name="alice"):
+        header = {"amz-sdk-invocation-id": name}
+        return send({**body, "Username": name}, target, client=client, **header)
+
+    response = attempt(client)
+    assert said(response)[:2] == (500, "InternalErrorException")
     assert is_answer(response)
     (record,) = [record for record in caplog.records if record.name == "django.request"]
     assert record.exc_info is not None
     assert record.levelname == "ERROR"
-    assert record.status_code == status
+    assert record.status_code == 500
+    if setting == "SERVICE_CLASS":
+        status, name, text = said(attempt(client))
+        assert (status, name) == (400, "InternalErrorException")
+        assert ("could not confirm" if target == CONFIRM else "may be on its way") in text
     with pytest.raises(RuntimeError):  # by the signal that error trackers listen to
-        send({**body, "Username": "bob"}, target)
+        attempt(Client(), "bob")
 
 
 @pytest.mark.parametrize(
@@ -571,7 +596,9 @@ def test_a_sites_bug_is_reported_and_answered(people, settings, caplog, broken, 
     ],
 )
 def test_a_resolver_may_know_no_pool(people, settings, error, answer):
-    """A tenant that there isn't, say: no bug, and no word of a password."""
+    """
+    The tenant doesn't exist, for example. That is no bug, and no report with a password is sent.
+    """
 
     def resolve(request):
         raise error
@@ -583,7 +610,10 @@ def test_a_resolver_may_know_no_pool(people, settings, error, answer):
 
 
 def test_a_resolvers_server_error_is_a_bug_of_the_sites(people, settings, caplog):
-    """DRF's word for one is no refusal: nothing was sent, so SDKs send again."""
+    """
+    DRF's APIException means a server error, not a refusal. Nothing was sent, so SDKs may repeat the
+    request.
+    """
 
     def resolve(request):
         raise exceptions.APIException
@@ -596,7 +626,7 @@ def test_a_resolvers_server_error_is_a_bug_of_the_sites(people, settings, caplog
 
 @pytest.mark.parametrize("detail", ["Not from here.", {"place": ["Not from here."]}])
 def test_plain_text_will_do_over_rest(people, settings, detail):
-    """As for DRF's own handler."""
+    """REST returns the plain text, as DRF's own handler does."""
 
     def resolve(request):
         raise Plain(detail)
@@ -617,13 +647,13 @@ class NoCode:
 
 
 def test_a_validators_refusal_is_a_rules(people, settings):
-    """Whatever code it has, and if it is one that we have for what is no password at all."""
+    """It has any code, even one that the app uses for values that can't be a password."""
     settings.AUTH_PASSWORD_VALIDATORS = [{"NAME": f"{__name__}.NoCode"}]
     assert said(confirm()) == (400, "InvalidPasswordException", "Not this one.")
 
 
 def test_it_says_how_long_it_is_without_middleware_that_does(people, settings):
-    """CommonMiddleware is a site's own choice."""
+    """A site needn't have CommonMiddleware, which adds Content-Length."""
     settings.MIDDLEWARE = []
     assert is_answer(send({"Username": "alice"}))
     assert is_answer(send({}))
@@ -631,7 +661,10 @@ def test_it_says_how_long_it_is_without_middleware_that_does(people, settings):
 
 @pytest.mark.parametrize("secure", [True, False])
 def test_a_site_that_wants_https_gets_it_here_too(people, settings, secure):
-    """Its redirect can't be followed, so the address is exempt from it: that opens no other door."""
+    """
+    SDKs can't follow SecurityMiddleware's redirect, so the README exempts the endpoint's path, and
+    only that.
+    """
     settings.SECURE_SSL_REDIRECT = True
     settings.SECURE_REDIRECT_EXEMPT = [r"^cognito/*$"]
     settings.MIDDLEWARE = ["django.middleware.security.SecurityMiddleware", *settings.MIDDLEWARE]
@@ -647,8 +680,12 @@ def test_a_site_that_wants_https_gets_it_here_too(people, settings, secure):
         assert people.emulator.calls == []
 
 
+@pytest.mark.requirement("D1")
 def test_d1_it_takes_no_notice_of_cookies(people):
-    """D1: they come along where page and endpoint share an origin: no CSRF token, no session, no user."""
+    """
+    Browsers send cookies if page and endpoint share an origin. The endpoint needs no CSRF token,
+    and ignores session and user.
+    """
     client = Client(enforce_csrf_checks=True)
     client.force_login(get_user_model().objects.create_user("somebody"))
     response = send({"Username": "alice"}, client=client)
@@ -658,13 +695,13 @@ def test_d1_it_takes_no_notice_of_cookies(people):
 
 
 def test_two_answers_have_two_ids(people):
-    """As AWS's have: it is what one quotes to the operators."""
+    """As on AWS, each answer has a request id, which users can tell the operators."""
     first, second = (send({"Username": "alice"}).headers["x-amzn-RequestId"] for _ in range(2))
     assert first != second
 
 
 def test_the_text_is_in_the_callers_language(people, settings):
-    """Clients show it as it comes; the name is what they decide by."""
+    """Clients show the text unchanged, and decide by the error's name."""
     settings.MIDDLEWARE = [*settings.MIDDLEWARE, "django.middleware.locale.LocaleMiddleware"]
     body = {"Username": "alice", "ConfirmationCode": "123456", "Password": NEW_PASSWORD}
     with translation.override(None):  # the middleware's choice ends with the test
@@ -675,8 +712,9 @@ def test_the_text_is_in_the_callers_language(people, settings):
     assert "The code" not in text
 
 
+@pytest.mark.requirement("H4")
 def test_h4_the_way_is_on_record(people):
-    """H4: the audit and the signals name this interface as one of its own."""
+    """The audit and the signals call this interface "aws"."""
     from cognito_reset.models import ResetEvent
 
     AWS().request("alice")

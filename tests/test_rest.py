@@ -5,19 +5,27 @@ from __future__ import annotations
 import json
 
 import pytest
+from django.core.exceptions import PermissionDenied
+from django.http import Http404
 from django.test import Client
+from django.urls import include, path
 from drf_standardized_errors.handler import exception_handler as witness
+from rest_framework import exceptions
 
+from cognito_reset.aws.views import MEDIA_TYPE
+from cognito_reset.cognito.service import CognitoService
+from cognito_reset.rest.names import SNAKE_CASE_NAMES
 from cognito_reset.testing import Timeout
-from tests.interfaces import REST
+from tests.interfaces import REST, with_settings
 from tests.people import NEW_PASSWORD, PASSWORD
-from tests.test_pages import PAGES, with_settings
+from tests.test_pages import PAGES
 
 URLS = ("/api/password-reset/", "/api/password-reset/confirm/")
 
 
-def test_a_single_page_app_resets_a_password(people):
+def test_a_single_page_app_resets_a_password(people, settings):
     """The whole way over JSON: 202 and 200, and the new password works."""
+    with_settings(settings, LIMITS={})
     interface = REST()
     response = interface.request("alice")
     assert (response.status_code, response.json()) == (202, {"resend_after": 60})
@@ -27,6 +35,7 @@ def test_a_single_page_app_resets_a_password(people):
     assert not people.can_sign_in("alice", PASSWORD)
 
 
+@pytest.mark.requirement("D2")
 @pytest.mark.parametrize("url", URLS)
 @pytest.mark.parametrize(
     "content_type",
@@ -41,7 +50,7 @@ def test_a_single_page_app_resets_a_password(people):
     ],
 )
 def test_d2_only_json_is_taken(people, url, content_type):
-    """D2: what another site's page can send without a preflight does nothing."""
+    """Requests that another site's page can send without a preflight have no effect."""
     body = json.dumps({"username": "alice"})
     response = Client().generic("POST", url, body, content_type=content_type)
     assert response.status_code == 415
@@ -49,17 +58,19 @@ def test_d2_only_json_is_taken(people, url, content_type):
     assert people.emulator.calls == []
 
 
+@pytest.mark.requirement("D4")
 @pytest.mark.parametrize("url", URLS)
 @pytest.mark.parametrize("method", ["get", "head", "options", "put", "patch", "delete", "trace"])
 def test_d4_only_post_changes_anything(people, url, method):
-    """D4: OPTIONS describes, all else is 405, and nothing is sent."""
+    """OPTIONS describes the endpoint, other methods get 405, and nothing is sent."""
     response = getattr(Client(), method)(url)
     assert people.emulator.calls == []
     assert response.status_code == (200 if method == "options" else 405)
 
 
+@pytest.mark.requirement("B10")
 def test_b10_a_throttled_call_says_when_to_come_back(people, settings):
-    """B10: 429 with whole seconds, and no call."""
+    """The answer is 429 with whole seconds, and Cognito isn't called."""
     with_settings(settings, LIMITS={})
     assert REST().request("alice").status_code == 202
     response = REST().request("alice")
@@ -94,8 +105,9 @@ def every_answer(people):
     yield interface.confirm("alice")
 
 
+@pytest.mark.requirement("D6", "D7", "D8", "D17")
 def test_d6_d7_d8_d17_every_answer_has_its_headers(people, settings):
-    """D6, D7, D8, D17: never cached, never framed, no cookie, no session: on every status."""
+    """On every status, the answer isn't cached or framed, and sets no cookie and no session."""
     settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if "XFrame" not in name]
     statuses = set()
     for response in every_answer(people):
@@ -111,12 +123,13 @@ def test_d6_d7_d8_d17_every_answer_has_its_headers(people, settings):
     assert statuses == {200, 202, 400, 405, 413, 415, 502, 503}
 
 
+@pytest.mark.requirement("D18")
 @pytest.mark.parametrize("method", ["options", "get", "post"])
-@pytest.mark.parametrize("path", [*URLS, *PAGES, "/password-reset/done/"])
-def test_d18_the_app_lets_no_other_origin_read(people, path, method):
-    """D18: which origins may is the site's own decision, so that no answer has a header of CORS."""
+@pytest.mark.parametrize("url", [*URLS, *PAGES, "/password-reset/done/"])
+def test_d18_the_app_lets_no_other_origin_read(people, url, method):
+    """The site decides which origins may read answers, so no answer has a CORS header."""
     headers = {"Origin": "https://app.example.com", "Access-Control-Request-Method": "POST"}
-    response = getattr(Client(headers=headers), method)(path)
+    response = getattr(Client(headers=headers), method)(url)
     assert not [name for name in response.headers if name.startswith("Access-Control-")]
 
 
@@ -147,19 +160,21 @@ BODIES = [
 ]
 
 
+@pytest.mark.requirement("G1", "G3", "G4")
 @pytest.mark.parametrize(
     ("body", "status"), BODIES, ids=[f"{n} {str(body)[:30]}" for n, (body, _) in enumerate(BODIES)]
 )
 def test_g1_g3_g4_no_body_is_a_server_error(people, body, status):
-    """G1, G3, G4: wrong types, depth, size, duplicate names: 400 or 413, and no call."""
+    """Wrong types, depth, size, duplicate names: 400 or 413, and no call."""
     response = Client().post(URLS[0], body, content_type="application/json")
     assert response.status_code == status
     assert response.json()["type"] in ("validation_error", "client_error")
     assert people.emulator.calls == []
 
 
+@pytest.mark.requirement("G10")
 def test_g10_what_a_caller_adds_does_not_reach_cognito(people):
-    """G10: unknown names are ignored, and the site's own members can't be set from outside."""
+    """Unknown names are ignored, and the site's own members can't be set from outside."""
     REST().request(
         "alice",
         ClientId="evil",
@@ -175,7 +190,7 @@ def test_g10_what_a_caller_adds_does_not_reach_cognito(people):
 
 
 def as_drf_standardized_errors(settings, send):
-    """Give what the library itself answers to the same request."""
+    """Return the library's own answer to the same request."""
     settings.REST_FRAMEWORK = {"EXCEPTION_HANDLER": f"{witness.__module__}.{witness.__name__}"}
     return send()
 
@@ -191,7 +206,7 @@ def as_drf_standardized_errors(settings, send):
     ],
 )
 def test_errors_have_the_shape_of_drf_standardized_errors(people, settings, path, data):
-    """The library is the witness: the same request under its handler gives the same body."""
+    """With the library's own handler, the same request gets the same body."""
     ours = REST().send(path, data)
     theirs = as_drf_standardized_errors(settings, lambda: REST().send(path, data))
     assert ours.json() == theirs.json()
@@ -199,7 +214,7 @@ def test_errors_have_the_shape_of_drf_standardized_errors(people, settings, path
 
 
 def test_an_unavailable_service_has_their_shape_too(people, settings):
-    """A 503 is a server_error with the code ``unavailable``, for both handlers."""
+    """A 503 is a server_error, for both handlers."""
 
     def send():
         people.emulator.fail_next("ForgotPassword", Timeout())
@@ -211,6 +226,7 @@ def test_an_unavailable_service_has_their_shape_too(people, settings):
     theirs = as_drf_standardized_errors(settings, send)
     assert ours.json() == theirs.json()
     assert ours.json()["type"] == "server_error"
+    assert ours.json()["errors"][0]["code"] == "maybe_sent"
     assert ours.headers["Retry-After"] == "60"
 
 
@@ -221,25 +237,119 @@ def shouting_handler(exc, context):
 
 
 def test_a_sites_own_exception_handler_is_respected(people, settings):
-    """Every error is a DRF exception, so the site's handler gets what it knows, codes and all."""
+    """Every error is a DRF exception with codes, so the site's handler can work with it."""
     settings.REST_FRAMEWORK = {"EXCEPTION_HANDLER": "tests.test_rest.shouting_handler"}
     response = REST().confirm()
     assert response.status_code == 418
     assert response.json() == {"codes": {"confirmation_code": ["code_invalid"]}}
 
 
-def test_a_fault_of_the_sites_own_is_not_dressed_up(people, monkeypatch):
-    """What isn't an API exception goes on to Django, as on any other view."""
-    monkeypatch.setattr("cognito_reset.rest.views.RequestCode.run", lambda self, data: 1 / 0)
+def test_a_limit_is_drfs_own_throttled(people, settings):
+    """A site's handler recognises it by its class, and finds the time to wait."""
+    settings.REST_FRAMEWORK = {"EXCEPTION_HANDLER": "tests.test_rest.waiting_handler"}
+    with_settings(settings, LIMITS={})
+    REST().request("alice")
+    response = REST().request("alice")
+    assert response.status_code == 429
+    assert 55 <= response.json()["wait"] <= 60
+
+
+def waiting_handler(exc, context):
+    from rest_framework.response import Response
+
+    if isinstance(exc, exceptions.Throttled):
+        return Response({"wait": exc.wait}, status=exc.status_code)
+    raise exc
+
+
+def test_a_bug_of_the_sites_goes_on_to_django(people, settings):
+    """It isn't an API exception, so Django handles it as on any other view."""
+    with_settings(settings, SERVICE_CLASS=Broken)
     with pytest.raises(ZeroDivisionError):
         REST().request()
 
 
+class Broken(CognitoService):
+    def request_code(self, **kwargs):
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (Http404, 404, "not_found"),
+        (PermissionDenied, 403, "permission_denied"),
+        (exceptions.NotAuthenticated, 403, "not_authenticated"),
+    ],
+)
+def test_what_the_sites_resolver_raises_has_the_same_shape(people, settings, error, status, code):
+    def resolve(request):
+        raise error
+
+    with_settings(settings, POOL_RESOLVER=resolve)
+    for response in (REST().request(), REST().client.get("/api/password-reset/policy/")):
+        assert response.status_code == status
+        assert response.json()["type"] == "client_error"
+        assert [error["code"] for error in response.json()["errors"]] == [code]
+
+
+def members(schema):
+    """The names in a part of an OpenAPI schema that a client sends or reads."""
+    if isinstance(schema, list):
+        return {name for part in schema for name in members(part)}
+    if not isinstance(schema, dict):
+        return set()
+    names = set(schema.get("properties", ()))
+    return names.union(*(members(part) for part in schema.values()))
+
+
+def test_the_constant_lists_every_name_in_snake_case(settings):
+    """The constant is for settings of libraries that convert names to camel case."""
+    pytest.importorskip("drf_spectacular", reason="drf-spectacular isn't installed")
+    from drf_spectacular.generators import SchemaGenerator
+
+    settings.INSTALLED_APPS = [*settings.INSTALLED_APPS, "drf_spectacular"]
+    settings.REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema"}
+    patterns = [path("", include("cognito_reset.rest.urls"))]
+    schema = SchemaGenerator(patterns=patterns).get_schema(public=True)
+    assert {name for name in members(schema) if "_" in name} == set(SNAKE_CASE_NAMES)
+
+
 @pytest.mark.parametrize("accept", ["text/html", "application/xml", "image/*;q=0", ""])
 def test_errors_are_json_whatever_is_accepted(people, accept):
-    """An answer that can't be read helps nobody: neither 406, nor 404 for ?format=xml."""
+    """The answer is JSON instead of 406, or of 404 for ?format=xml."""
     client = Client(headers={"Accept": accept})
     url = "/api/password-reset/?format=xml"
     response = client.post(url, {"username": ""}, content_type="application/json")
     assert response.status_code == 400
     assert response.json()["errors"][0]["code"] == "required"
+
+
+urlpatterns = [
+    path("api/<str:pool>/", include("cognito_reset.rest.urls", "any_api")),
+    path("pages/<str:pool>/", include("cognito_reset.urls", "any_pages")),
+    path("aws/<str:pool>/", include("cognito_reset.aws.urls", "any_aws")),
+]
+
+
+@pytest.mark.urls("tests.test_rest")
+@pytest.mark.parametrize(
+    ("method", "url", "content_type"),
+    [
+        ("post", "/api/x/", "application/json"),
+        ("post", "/api/x/confirm/", "application/json"),
+        ("get", "/api/x/policy/", ""),
+        ("get", "/pages/x/", ""),
+        ("post", "/pages/x/confirm/", "application/x-www-form-urlencoded"),
+        ("post", "/aws/x/", MEDIA_TYPE),
+    ],
+)
+def test_an_unknown_pool_in_the_path_is_not_found(people, caplog, method, url, content_type):
+    """A path may contain anything. It can't forge a line of the log, or cause a CRITICAL one."""
+    headers = {"X-Amz-Target": "AWSCognitoIdentityProviderService.ForgotPassword"}
+    url = url.replace("x/", "x%0AFORGED/")
+    response = Client(headers=headers).generic(method, url, "{}", content_type)
+    assert response.status_code == 404 or b"ResourceNotFoundException" in response.content
+    assert people.emulator.calls == []
+    assert not [record for record in caplog.records if "\n" in record.getMessage()]
+    assert {record.levelname for record in caplog.records} == {"WARNING"}

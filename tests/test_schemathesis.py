@@ -41,24 +41,26 @@ def try_out(demo, folder, *options):
     return result.stdout
 
 
+@pytest.mark.requirement("I5")
 @pytest.mark.slow
 def test_i5_every_answer_of_the_demo_is_described(tmp_path):
-    """I5: without limits, so that what is sent gets as far as Cognito."""
+    """Without limits, so that what is sent gets as far as Cognito."""
     with Demo(tmp_path, "0", COGNITO_RESET_LIMITS="off") as demo:
         try_out(demo, tmp_path)
         assert "Traceback" not in demo.errors
 
 
+@pytest.mark.requirement("I5")
 @pytest.mark.slow
 def test_i5_refusals_by_the_limits_are_described(tmp_path):
-    """I5: with them, and with a network that has spent what it may."""
+    """With them, and with a network that has spent what it may."""
     with Demo(tmp_path, "0") as demo:
         visitor = Visitor(demo.url)
 
         def ask(number):
             return visitor.post_json("/api/password-reset/", username=f"nobody{number}").status
 
-        with ThreadPoolExecutor(5) as pool:  # fewer than the demo answers at once
+        with ThreadPoolExecutor(3) as pool:  # fewer than the permits for calls
             statuses = list(pool.map(ask, range(20)))
         assert set(statuses) == {202}
         assert ask(20) == 429

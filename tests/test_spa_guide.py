@@ -40,8 +40,9 @@ def test_its_code_is_what_runs():
     assert all(f"// {file.name}: " in GUIDE for file in FILES)
 
 
+@pytest.mark.requirement("D18")
 def test_d18_the_settings_for_another_origin_are_good(settings):
-    """D18: origins one by one, no credentials, and not a word from the checks."""
+    """Origins one by one, no credentials, and not a word from the checks."""
     pytest.importorskip("corsheaders", reason="django-cors-headers isn't installed")
     found = re.search(r"```python\n# settings.py\n(.*?)```", GUIDE, re.DOTALL)
     assert found is not None

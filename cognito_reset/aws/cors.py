@@ -1,6 +1,6 @@
 """
-What another origin must be allowed to send and to read, in the words of django-cors-headers'
-settings. The app itself adds no header of CORS. Settings files import this: it needs no Django.
+Values for the settings CORS_ALLOW_HEADERS and CORS_EXPOSE_HEADERS of django-cors-headers. The app itself sends
+no CORS headers. Settings may import this module.
 """
 
 from __future__ import annotations

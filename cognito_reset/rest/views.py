@@ -1,25 +1,17 @@
-"""
-The REST endpoints for single-page apps: JSON in, JSON out, no cookie, no session.
-
-Every error is a DRF exception with one of our stable codes, so that a site's own EXCEPTION_HANDLER
-gets what it knows. DRF's default one drops the codes: in its place ours answers in the shape of
-drf-standardized-errors.
-"""
+"""The REST endpoints for single-page apps, as ordinary DRF views."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import IO, Any, ClassVar
+from typing import IO, Any
 
-from django.db import transaction
 from django.http import HttpResponseBase, UnreadablePostError
 from django.utils.decorators import method_decorator
-from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.clickjacking import xframe_options_deny
 from django.views.decorators.debug import sensitive_variables
-from rest_framework import exceptions, status
+from rest_framework import status
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.permissions import AllowAny
@@ -28,35 +20,27 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView, exception_handler
 
-from cognito_reset.cognito.errors import CognitoResetMisconfigured, ResetError
+from cognito_reset.cognito.errors import ResetError
 from cognito_reset.resets.flow import (
     BODY_LIMIT,
-    RESEND_AFTER_SECONDS,
+    Attempt,
     CodeRequested,
-    ConfirmReset,
-    RequestCode,
-    Step,
-    misconfigured,
-    problems,
+    Confirmed,
+    confirm_reset,
+    is_utf8,
+    request_code,
     resolve_pool,
 )
 from cognito_reset.resets.passwords import PasswordPolicy, get_policy
-
-
-class TooLarge(exceptions.APIException):
-    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
-    default_detail = _("The request is too large.")
-    default_code = "too_large"
-
-
-class NotJSON(exceptions.ParseError):
-    default_detail = _("Send a JSON object.")
+from cognito_reset.resets.serializers import masked
+from cognito_reset.resets.stores import outside_transactions
+from cognito_reset.rest.errors import NotJSON, TooLarge, api_exception, standardized, translated
 
 
 class StrictJSONParser(BaseParser):
     """
-    JSON of a bounded size and depth, in which each name stands once. Not a JSONParser: for those DRF
-    reads the whole body first.
+    A parser for JSON in UTF-8. It limits the size, refuses objects with duplicate names, and masks secrets. It
+    doesn't inherit from JSONParser, because DRF reads the whole body before it calls one.
     """
 
     media_type = "application/json"
@@ -72,18 +56,21 @@ class StrictJSONParser(BaseParser):
             body = stream.read(BODY_LIMIT + 1)
             if len(body) > BODY_LIMIT:
                 raise TooLarge
-            return json.loads(body, object_pairs_hook=_each_once, parse_constant=_no_constant)
+            text = body.decode("utf-8-sig")
+            return json.loads(text, object_pairs_hook=_each_once, parse_constant=_no_constant)
         except (ValueError, RecursionError, UnreadablePostError):
             pass
         raise NotJSON
 
 
 class JSONNegotiation(DefaultContentNegotiation):
-    """JSON whatever is accepted: an error that can't be read helps nobody."""
+    """Always answer in JSON, whatever the Accept header allows."""
 
     def select_parser(self, request: Any, parsers: Any) -> Any:
-        # DRF takes "*/*" for any type.
-        return None if "*" in request.content_type else super().select_parser(request, parsers)
+        # DRF would accept "*/*" as any type. Only UTF-8 is read.
+        if "*" in request.content_type or not is_utf8(request._request):
+            return None
+        return super().select_parser(request, parsers)
 
     def select_renderer(
         self, request: Any, renderers: Any, format_suffix: str | None = None
@@ -92,50 +79,43 @@ class JSONNegotiation(DefaultContentNegotiation):
 
 
 class PublicAPIView(APIView):
-    """Open to everybody whatever the site's defaults are; its throttles still apply."""
+    """A view without authentication, whatever the site's defaults are. The site's throttles apply."""
 
     authentication_classes = ()
     permission_classes = (AllowAny,)
     parser_classes = (StrictJSONParser,)
     renderer_classes = (JSONRenderer,)
     content_negotiation_class = JSONNegotiation
-    versioning_class = None  # a site's own knows nothing of these addresses
+    versioning_class = None  # these URLs have no version
 
-    @method_decorator([never_cache, xframe_options_deny, transaction.non_atomic_requests])
+    @method_decorator([never_cache, xframe_options_deny, outside_transactions])
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> HttpResponseBase:
         response = super().dispatch(request, *args, **kwargs)
         response.headers["Referrer-Policy"] = "same-origin"
         return response
 
+    def handle_exception(self, exc: Exception) -> Response:
+        exc = translated(exc)
+        if isinstance(exc, ResetError):
+            exc = api_exception(exc)
+        return super().handle_exception(exc)
+
     def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response | None]:
         handler = super().get_exception_handler()
-        return _standardized if handler is exception_handler else handler
+        return standardized if handler is exception_handler else handler
 
 
-class StepAPIView(PublicAPIView):
-    """One step."""
+class RequestAPIView(PublicAPIView):
+    """Ask for a code."""
 
     http_method_names = ["post", "options"]
-    step_class: ClassVar[type[Step]]
 
-    @sensitive_variables()
     def post(self, request: Request, pool: str | None = None, **kwargs: Any) -> Response:
-        step = self.step_class(request._request, pool=pool, interface="rest")
-        try:
-            return self.answer(step.run(request.data))
-        except ResetError as error:
-            failure = api_exception(error)
-        raise failure
-
-    def answer(self, result: Any) -> Response:
-        raise NotImplementedError
-
-
-class RequestAPIView(StepAPIView):
-    step_class = RequestCode
+        attempt = Attempt.of(request._request, pool, "rest")
+        return self.answer(request_code(attempt, request.data))
 
     def answer(self, result: CodeRequested) -> Response:
-        body: dict[str, Any] = {"resend_after": RESEND_AFTER_SECONDS}
+        body: dict[str, Any] = {"resend_after": result.resend_after}
         if result.delivery:
             body["code_delivery_details"] = {
                 "destination": result.delivery.destination,
@@ -145,24 +125,26 @@ class RequestAPIView(StepAPIView):
         return Response(body, status=status.HTTP_202_ACCEPTED)
 
 
-class ConfirmAPIView(StepAPIView):
-    step_class = ConfirmReset
+class ConfirmAPIView(PublicAPIView):
+    """Set the new password with the code."""
 
-    def answer(self, result: None) -> Response:
+    http_method_names = ["post", "options"]
+
+    def post(self, request: Request, pool: str | None = None, **kwargs: Any) -> Response:
+        attempt = Attempt.of(request._request, pool, "rest")
+        return self.answer(confirm_reset(attempt, request.data))
+
+    def answer(self, result: Confirmed) -> Response:
         return Response({})
 
 
 class PolicyAPIView(PublicAPIView):
-    """What a new password must be, to be shown before one types and checked while one does."""
+    """Return the password policy, so that a client can display and check it."""
 
     http_method_names = ["get", "head", "options"]
 
     def get(self, request: Request, pool: str | None = None, **kwargs: Any) -> Response:
-        try:
-            return self.answer(get_policy(resolve_pool(request._request, pool)))
-        except CognitoResetMisconfigured as error:
-            failure = misconfigured(error)
-        raise api_exception(failure)
+        return self.answer(get_policy(resolve_pool(request._request, pool)))
 
     def answer(self, policy: PasswordPolicy) -> Response:
         rules = [vars(rule) for rule in policy.rules]
@@ -171,36 +153,8 @@ class PolicyAPIView(PublicAPIView):
         )
 
 
-def api_exception(error: ResetError) -> exceptions.APIException:
-    """Give the DRF exception that says ``error``, its code and its wait."""
-    if error.field:
-        detail = exceptions.ErrorDetail(str(error.message), error.code)
-        return exceptions.ValidationError({error.field: [detail]})
-    answer = exceptions.APIException(error.message, error.code)
-    answer.status_code = error.status
-    if error.retry_after:
-        answer.wait = error.retry_after  # type: ignore[attr-defined]  # DRF's handlers make it Retry-After
-    return answer
-
-
-def _standardized(error: Exception, context: dict[str, Any]) -> Response | None:
-    """DRF's own handler, and the shape of drf-standardized-errors for its answer."""
-    response = exception_handler(error, context)
-    if response is not None and isinstance(error, exceptions.APIException):
-        response.data = error_body(error)
-    return response
-
-
-def error_body(error: exceptions.APIException) -> dict[str, Any]:
-    kind = "server_error" if error.status_code >= 500 else "client_error"
-    if isinstance(error, exceptions.ValidationError):
-        kind = "validation_error"
-    return {"type": kind, "errors": [vars(problem) for problem in problems(error)]}
-
-
-@sensitive_variables()
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
+    values = {name: masked(name, value) for name, value in pairs}
     if len(values) != len(pairs):
         raise ValueError
     return values

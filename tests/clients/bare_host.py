@@ -16,7 +16,7 @@ urlpatterns = [path("", include("cognito_reset.aws.urls"))]
 def middleware(
     get_response: Callable[[HttpRequest], HttpResponse],
 ) -> Callable[[HttpRequest], HttpResponse]:
-    """Give that host these URLs and no others."""
+    """Serve only these URLs on that host."""
 
     def respond(request: HttpRequest) -> HttpResponse:
         if request.get_host().partition(":")[0] == NAME:

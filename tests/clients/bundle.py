@@ -39,7 +39,7 @@ def bundle(source: Path, target: Path, *options: str) -> None:
 
 
 def licences(inputs: list[str]) -> str:
-    """Give each licence once, below the names of the packages that have it."""
+    """Return each licence once, below the names of the packages that have it."""
     packages: dict[str, list[str]] = {}
     names = {_package(path) for path in inputs if "node_modules/" in path}
     for name in sorted(names):
@@ -51,7 +51,7 @@ def licences(inputs: list[str]) -> str:
 
 
 def _package(path: str) -> str:
-    """Give the package that a file is of: "@scope/name" or "name"."""
+    """Return the package to which a file belongs, as "@scope/name" or "name"."""
     parts = path.rpartition("node_modules/")[2].split("/")
     return "/".join(parts[: 2 if parts[0].startswith("@") else 1])
 

@@ -51,7 +51,7 @@ class Proxy(socketserver.ThreadingTCPServer):
         super().__exit__(*error)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Connections end here all the time."""
+        """Ignore errors, because connections are cut here on purpose."""
 
 
 class _Handler(socketserver.StreamRequestHandler):
@@ -96,7 +96,7 @@ class _Handler(socketserver.StreamRequestHandler):
 
 
 def _message(file: Any) -> bytes:
-    """Read a request or an answer; nothing where there is none any more."""
+    """Read a request or an answer, or nothing if the connection has ended."""
     head, length = b"", 0
     # An empty line ends the head, and nothing at all ends the connection.
     while (line := file.readline()) not in (b"\r\n", b""):

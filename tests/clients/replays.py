@@ -221,7 +221,7 @@ Accept-Encoding: gzip
 
 
 def play(client: Client, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """Make one call as ``client`` does, and say what it says of it."""
+    """Make one call as ``client`` does, and return what it would report."""
     parts = urlsplit(asked["endpoint"])
     call = Call(
         asked["operation"], asked["members"], parts.netloc, parts.path or "/", str(uuid.uuid4())

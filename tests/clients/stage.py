@@ -26,7 +26,7 @@ class Site:
         return f"person{next(self._numbers)}"
 
     def new_user(self) -> str:
-        """Make a user with a verified address, and give the name."""
+        """Make a user with a verified address, and return the name."""
         name = self.new_name()
         email = [
             {"Name": "email", "Value": f"{name}@example.com"},
@@ -45,14 +45,14 @@ class Site:
         return username, code
 
     def codes(self, username: str) -> list[str]:
-        """Give what was sent to the user, newest first."""
+        """Return the codes that were sent to the user, newest first."""
         return [
             message["code"] for message in self.visitor.inbox() if message["username"] == username
         ]
 
     @contextmanager
     def without_cognito(self) -> Iterator[None]:
-        """Meanwhile nobody listens where the site finds its pool."""
+        """Let nobody listen at the pool's endpoint meanwhile."""
         self.server.close()
         try:
             yield

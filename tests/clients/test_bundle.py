@@ -1,4 +1,4 @@
-"""The demo's copy of the AWS SDK is what the SDK's own packages give."""
+"""The demo's copy of the AWS SDK is the one that is built from the SDK's packages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_the_bundle_is_what_its_source_gives(tmp_path):
 
 
 def test_the_bundle_stays_small():
-    """Of the SDK's hundred operations it has two."""
+    """It contains two of the SDK's hundred operations."""
     source = (STATIC / SDK).read_text()
     assert len(source) < 200_000
     assert "ConfirmForgotPassword" in source

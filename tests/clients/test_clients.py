@@ -28,7 +28,7 @@ def any_endpoint(request: pytest.FixtureRequest, site: Site) -> str:
 
 
 def delivery(said: dict[str, Any]) -> tuple[str, str, str]:
-    """Where the code went, as far as the client was told. Amplify has names of its own for it."""
+    """Return the code's destination as the client shows it. Amplify has its own names for it."""
     assert said.get("ok"), said
     details = said["answer"].get("CodeDeliveryDetails")
     if details is None:
@@ -45,14 +45,17 @@ def assert_refused(client: Client, said: dict[str, Any], name: str) -> None:
 
 
 def assert_password(site: Site, username: str, password: str) -> None:
-    """Which of the two signs in."""
+    """Assert that the user signs in with one password and not with the other."""
     other = PASSWORD if password == NEW_PASSWORD else NEW_PASSWORD
     assert site.visitor.sign_in(username, password) == (200, "")
     assert site.visitor.sign_in(username, other) == (401, "NotAuthorizedException")
 
 
 def test_a_reset(client, site, any_endpoint):
-    """A code comes; a wrong one, and a weak password, change nothing; with it the new one signs in."""
+    """
+    A code arrives. A wrong code or a weak password changes nothing. With the code, the new password
+    signs in.
+    """
     username = site.new_user()
     said = client.call(any_endpoint, "ForgotPassword", username)
     assert delivery(said) == ("***", "EMAIL", "email")
@@ -70,7 +73,7 @@ def test_a_reset(client, site, any_endpoint):
 
 
 def test_who_has_no_account_and_a_limit(client, site, endpoint):
-    """Nobody hears who has an account; the second request within the minute is one too many."""
+    """The answer doesn't reveal who has an account. A second request within a minute is refused."""
     email = f"{site.new_name()}@nowhere.example"
     said = client.call(endpoint, "ForgotPassword", email)
     assert delivery(said) == ("p***@n***", "EMAIL", "email")
@@ -83,7 +86,7 @@ def test_who_has_no_account_and_a_limit(client, site, endpoint):
 
 
 def test_a_limit_of_tries(client, site):
-    """Five codes in a quarter of an hour, on whatever interface of the site."""
+    """Five codes may be tried in a quarter of an hour, over all interfaces together."""
     username = site.new_name()
     for number in range(5):
         page = site.visitor.post_json(
@@ -104,7 +107,9 @@ def test_a_limit_of_tries(client, site):
 
 
 def test_a_site_without_cognito(client, site, proxy):
-    """Nothing was sent, so the answer is 500: who resends by itself then gets a code."""
+    """
+    Nothing was sent, so the answer is 500, and clients that retry by themselves get a code then.
+    """
     username = site.new_user()
     proxy.outages.append(site.without_cognito())
     said = client.call(f"{proxy.url}/cognito", "ForgotPassword", username)
@@ -118,13 +123,16 @@ def test_a_site_without_cognito(client, site, proxy):
 
 
 def test_an_operation_that_is_not_served(client, site, endpoint):
-    """Not NotAuthorizedException, for which Amplify forgets who is signed in."""
+    """The error isn't NotAuthorizedException, which makes Amplify sign the user out."""
     said = client.call(endpoint, "InitiateAuth", "alice", password=PASSWORD)
     assert said.get("error") == "UnknownOperationException", said
 
 
 def test_a_password_arrives_whole(client, site):
-    """Blanks inside, quotes, backslashes, letters of other scripts, and what UTF-16 takes two for."""
+    """
+    The password has inner spaces, quotes, backslashes, other scripts, and characters that are two
+    units in UTF-16.
+    """
     password = "A\"b\\c'1 дなé😀</x>%20&"
     username = site.new_user()
     endpoint = f"{site.url}/cognito"
@@ -137,7 +145,7 @@ def test_a_password_arrives_whole(client, site):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_variable_is_enough(client_by_variable, site, form):
-    """AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER: not a line of code changes."""
+    """With AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER, no code needs to be changed."""
     environment = {VARIABLE: f"{site.url}{form}"}
     username = site.new_user()
     said = client_by_variable.call(None, "ForgotPassword", username, environment=environment)

@@ -17,13 +17,13 @@ AFTER = [Loss.ANSWER, Loss.HALF]
 
 
 def is_network_error(client: Client, said: dict[str, Any]) -> bool:
-    """Whether the client says, in its own words, that it doesn't know."""
+    """Return whether the client reports, in its own words, that the outcome is unknown."""
     words = f"{said.get('error')}: {said.get('message')}"
     return re.fullmatch(client.broken, words) is not None
 
 
 def calls(site: Site, operation: str, username: str) -> int:
-    """How many of the site's own calls there were for this user."""
+    """Return how many calls the site made for this user."""
     return sum(
         (name, body.get("Username")) == (operation, username) for name, body in site.emulator.calls
     )
@@ -44,7 +44,7 @@ def signs_in(site: Site, username: str) -> bool:
 
 
 def test_a_lost_request_for_a_code(client, site, proxy):
-    """Nothing reached the site: who resends gets one code, who doesn't says so."""
+    """Nothing reached the site. Clients that retry get one code, and others report an error."""
     proxy.losses.append(Loss.REQUEST)
     username = site.new_user()
     said = request_code(client, proxy, username)
@@ -58,7 +58,7 @@ def test_a_lost_request_for_a_code(client, site, proxy):
 
 @pytest.mark.parametrize("loss", AFTER)
 def test_a_lost_answer_to_a_request_for_a_code(client, site, proxy, loss):
-    """One code in the inbox; success for who says that it is the same call."""
+    """One code is sent. Clients that mark the retry as the same call get a success."""
     proxy.losses.append(loss)
     username = site.new_user()
     said = request_code(client, proxy, username)
@@ -76,7 +76,10 @@ def test_a_lost_answer_to_a_request_for_a_code(client, site, proxy, loss):
 
 
 def test_an_answer_that_a_network_swallows(site, proxy):
-    """boto3 waits a minute for it, and sends again: by then the site must still know."""
+    """
+    boto3 waits a minute for an answer before it retries, and the site must still recognise the
+    request then.
+    """
     (boto3,) = [client for client in CLIENTS if client.name == "boto3-newest"]
     username, code = site.new_user_with_code()
     proxy.losses.append(Loss.SILENCE)
@@ -90,7 +93,9 @@ def test_an_answer_that_a_network_swallows(site, proxy):
 
 
 def test_a_lost_confirm(client, site, proxy):
-    """Nothing reached the site: who resends succeeds, who doesn't can send it again."""
+    """
+    Nothing reached the site. Clients that retry succeed, and with others the person can try again.
+    """
     username, code = site.new_user_with_code()
     proxy.losses.append(Loss.REQUEST)
     said = confirm(client, proxy.url, username, code)
@@ -104,7 +109,7 @@ def test_a_lost_confirm(client, site, proxy):
 
 @pytest.mark.parametrize("loss", AFTER)
 def test_a_lost_answer_to_a_confirm(client, site, proxy, loss):
-    """The password was changed, and nobody is told that it wasn't."""
+    """The password was changed, and no client reports that it wasn't."""
     username, code = site.new_user_with_code()
     proxy.losses.append(loss)
     said = confirm(client, proxy.url, username, code)

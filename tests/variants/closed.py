@@ -19,9 +19,10 @@ def fresh():
     cache.clear()
 
 
+@pytest.mark.requirement("D3")
 @pytest.mark.parametrize("logged_in", [True, False])
 def test_d3_the_sites_own_defaults_do_not_close_it(people, logged_in):
-    """D3: for everybody, logged in or not, without a CSRF token."""
+    """For everybody, logged in or not, without a CSRF token."""
     client = Client(enforce_csrf_checks=True)
     if logged_in:
         client.force_login(get_user_model().objects.create_user("somebody"))
@@ -30,8 +31,9 @@ def test_d3_the_sites_own_defaults_do_not_close_it(people, logged_in):
     assert client.get(POLICY).status_code == 200
 
 
+@pytest.mark.requirement("B6", "D3")
 def test_b6_d3_the_endpoint_for_sdks_is_open_and_throttled(people):
-    """B6, D3: for everybody, with the site's throttle in Cognito's words."""
+    """For everybody, with the site's throttle in Cognito's words."""
     headers = {"X-Amz-Target": f"{SERVICE}.ForgotPassword"}
     body = json.dumps({"ClientId": people.pool["CLIENT_ID"], "Username": "alice"})
     client = Client(enforce_csrf_checks=True)
@@ -41,9 +43,10 @@ def test_b6_d3_the_endpoint_for_sdks_is_open_and_throttled(people):
     assert answers[3].headers["x-amzn-ErrorType"] == "LimitExceededException"
 
 
+@pytest.mark.requirement("B6")
 @pytest.mark.parametrize("url", [URL, f"{URL}confirm/", POLICY])
 def test_b6_the_sites_own_throttles_still_apply(people, url):
-    """B6: the app adds limits and takes none away."""
+    """The app adds limits and takes none away."""
     method = Client().get if url == POLICY else Client().post
     answers = [method(url, content_type="application/json") for _ in range(4)]
     assert 429 not in [answer.status_code for answer in answers[:3]]

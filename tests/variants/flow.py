@@ -1,4 +1,4 @@
-"""What must hold on a site of any kind. Run by tests/test_variants.py, once for each."""
+"""What must hold on a site of any kind. tests/test_variants.py runs this file once for each."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from cognito_reset.cognito.service import CognitoService
 from cognito_reset.models import LedgerSlot, ResetEvent
 from tests.people import NEW_PASSWORD, PASSWORD
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db(transaction=True, databases="__all__")
 
 
 class Browser:
-    """A visitor, over WSGI or ASGI, who keeps what the site gives."""
+    """A visitor's browser, over WSGI or ASGI."""
 
     def __init__(self):
         self.asgi = getattr(settings, "FLOW_OVER_ASGI", False)
@@ -90,38 +90,55 @@ def test_a_single_page_app_resets_a_password(transactional_db, people):
     assert people.can_sign_in("alice", NEW_PASSWORD)
 
 
+WAYS = ("pages", "rest", "aws")
+
+
+def confirm(browser, people, way, number):
+    """Try a wrong code."""
+    code, password = f"9{number:05}", NEW_PASSWORD
+    data = {"username": "alice", "confirmation_code": code, "password": password}
+    if way == "pages":
+        return browser.post("/password-reset/confirm/", data)
+    if way == "rest":
+        return browser.post_json("/api/password-reset/confirm/", data)
+    names = {"ClientId": people.pool["CLIENT_ID"], "Username": "alice"}
+    body = json.dumps({**names, "ConfirmationCode": code, "Password": password})
+    headers = {"X-Amz-Target": f"{SERVICE}.ConfirmForgotPassword"}
+    return browser.post("/cognito", body, content_type=MEDIA_TYPE, headers=headers)
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_limits_and_audit_are_committed_whatever_becomes_of_the_request(
-    transactional_db, people, settings
+    transactional_db, people, settings, way
 ):
-    """An attempt is counted once and for all: no transaction of the site's takes it back."""
+    """An attempt stays counted: no transaction of the site's takes it back."""
     settings.COGNITO_RESET = {**settings.COGNITO_RESET, "LIMITS": {}}
-    browser = Browser()
-    assert browser.post_json("/api/password-reset/", {"username": "alice"}).status_code == 202
-    assert browser.post_json("/api/password-reset/", {"username": "alice"}).status_code == 429
-    assert LedgerSlot.objects.count() >= 3
-    assert set(ResetEvent.objects.values_list("outcome", flat=True)) == {"requested", "throttled"}
+    for number in range(12):
+        assert 400 <= confirm(Browser(), people, way, number).status_code < 500
+    assert len(people.emulator.calls) == 5
+    assert LedgerSlot.objects.exists()
+    assert set(ResetEvent.objects.values_list("outcome", flat=True)) == {"refused", "throttled"}
 
 
 class Broken(CognitoService):
     """A site's own service, with a bug."""
 
-    def request_code(self, **kwargs):
+    def confirm(self, **kwargs):
         raise RuntimeError("a bug of the site's")
 
 
-@pytest.mark.parametrize("path", ["/password-reset/", "/api/password-reset/"])
-def test_an_attempt_counts_though_the_request_fails(transactional_db, people, settings, path):
-    """No transaction of the site's takes it back, on neither interface."""
+@pytest.mark.parametrize("way", WAYS)
+def test_an_attempt_counts_though_the_request_fails(transactional_db, people, settings, way):
     settings.COGNITO_RESET = {**settings.COGNITO_RESET, "LIMITS": {}, "SERVICE_CLASS": Broken}
     browser = Browser()
     browser.client.raise_request_exception = False
-    send = browser.post_json if "api" in path else browser.post
-    assert send(path, {"username": "alice"}).status_code == 500
-    assert LedgerSlot.objects.count() >= 3
+    statuses = [confirm(browser, people, way, number).status_code for number in range(6)]
+    assert statuses == [500] * 5 + [400 if way == "aws" else 429]
 
 
-def test_the_sites_own_sessions_end(transactional_db, people):
+def test_the_sites_own_sessions_end(transactional_db, people, settings):
     """The user of this site's model is found, and signed out."""
+    settings.COGNITO_RESET["POOLS"]["default"]["SIGN_IN_WITH"] = ["email"]
     model = get_user_model()
     name = "alice@example.com"
     if model.USERNAME_FIELD == "email":

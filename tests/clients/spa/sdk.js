@@ -6,7 +6,7 @@ import {
 } from "@aws-sdk/client-cognito-identity-provider";
 
 export function resetClient(endpoint, ClientId) {
-  // The SDK wants a region, the site takes no notice of it.
+  // The SDK requires a Region; the site ignores it.
   const client = new CognitoIdentityProviderClient({ endpoint, region: "us-east-1" });
   return {
     requestCode: (Username) => client.send(new ForgotPasswordCommand({ ClientId, Username })),

@@ -22,3 +22,19 @@ class Person(AbstractBaseUser, PermissionsMixin):
 
     def __str__(self) -> str:
         return self.email
+
+
+class Member(AbstractBaseUser):
+    """As in the example of a custom user model in Django's documentation: is_staff is a property."""
+
+    email = models.EmailField(unique=True)
+    is_admin = models.BooleanField(default=False)
+
+    USERNAME_FIELD = "email"
+
+    def __str__(self) -> str:
+        return self.email
+
+    @property
+    def is_staff(self) -> bool:
+        return self.is_admin

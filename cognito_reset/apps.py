@@ -11,15 +11,18 @@ class CognitoResetConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
+        from django.contrib.auth.signals import user_logged_in
+
         from cognito_reset import receivers
-        from cognito_reset.checks.settings import check_deployment, check_settings
+        from cognito_reset.checks.deployment import check_deployment
+        from cognito_reset.checks.settings import check_settings
         from cognito_reset.checks.urls import check_urls
+        from cognito_reset.pages.session import forget_states
 
         register(check_settings)
         register(check_deployment, Tags.security, deploy=True)
         register(check_urls, Tags.urls)
         receivers.connect()
+        user_logged_in.connect(forget_states, dispatch_uid="cognito_reset.forget_states")
         if apps.is_installed("drf_spectacular"):
-            from cognito_reset.rest import openapi
-
-            openapi.name_components()
+            from cognito_reset.rest import openapi  # noqa: F401  # registers its extensions

@@ -9,6 +9,7 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 from django.urls import include, path
 
+from cognito_reset.cognito.service import get_service
 from cognito_reset.pages.views import ConfirmView
 from tests.interfaces import Pages
 from tests.people import NEW_PASSWORD
@@ -45,8 +46,9 @@ urlpatterns = [
 ]
 
 
+@pytest.mark.requirement("D10")
 def test_d10_an_allowed_next_is_carried_through_both_steps(people):
-    """D10: from the first page over the second to where the visitor wanted to go."""
+    """From the first page over the second to where the visitor wanted to go."""
     client = Client()
     page = client.get("/password-reset/?next=/account/%3Fa%3D1")
     carried = "next=%2Faccount%2F%3Fa%3D1"
@@ -64,9 +66,10 @@ def test_d10_an_allowed_next_is_carried_through_both_steps(people):
     assert dict(client.session) == {}
 
 
+@pytest.mark.requirement("D10")
 @pytest.mark.parametrize("url", HOSTILE, ids=lambda url: repr(url[:40]))
 def test_d10_a_next_to_elsewhere_is_dropped(people, url):
-    """D10: no redirect, no link and no hidden field leads to a host that isn't the site's."""
+    """No redirect, no link and no hidden field leads to a host that isn't the site's."""
     client = Client()
     page = client.get("/password-reset/", {"next": url})
     assert page.context["confirm_url"] == "/password-reset/confirm/"
@@ -78,8 +81,9 @@ def test_d10_a_next_to_elsewhere_is_dropped(people, url):
     assert client.post("/password-reset/confirm/", data).url == "/password-reset/done/"
 
 
+@pytest.mark.requirement("D11")
 def test_d11_no_host_of_a_request_gets_into_an_answer(people, settings):
-    """D11: neither a body nor a header repeats what the request calls the host."""
+    """Neither a body nor a header repeats what the request calls the host."""
     settings.ALLOWED_HOSTS = ["*"]
     for interface in (Pages(),):
         headers = {"HTTP_HOST": "evil.example", "HTTP_X_FORWARDED_HOST": "evil.example"}
@@ -94,7 +98,9 @@ def test_d11_no_host_of_a_request_gets_into_an_answer(people, settings):
 
 @pytest.mark.urls("tests.test_next")
 def test_a_success_url_stands_in_for_the_done_page(people):
-    """A site names its own page; an unknown outcome still gets ours, for it must be said."""
+    """
+    A site can set its own page. An unknown outcome still gets the app's page, which explains it.
+    """
     client = Client()
     data = {
         "username": "alice",
@@ -107,17 +113,48 @@ def test_a_success_url_stands_in_for_the_done_page(people):
     assert client.post("/own/confirm/", data).url == "/own/done/"
 
 
+def reset(client, people, name, path="/hook/confirm/"):
+    data = {"username": name, "confirmation_code": people.code(name), "password": NEW_PASSWORD}
+    response = client.post(path, data)
+    assert response.status_code == 302
+    return response
+
+
+def sub_of(people, name):
+    return get_service().find_user(username=name).sub
+
+
+@pytest.mark.requirement("D15")
 @pytest.mark.urls("tests.test_next")
-def test_d15_a_site_may_sign_in_by_the_documented_hook(people):
-    """D15: never by itself; a site that wants it overrides one method."""
-    get_user_model().objects.create_user("alice")
+def test_d15_nobody_is_signed_in_unless_the_site_does_it(people):
+    """The documented recipe signs in the local account that has the person's sub."""
+    user = get_user_model().objects.create_user(sub_of(people, "alice"))
     client = Client()
-    data = {
-        "username": "alice",
-        "confirmation_code": people.code("alice"),
-        "password": NEW_PASSWORD,
-    }
-    client.post("/password-reset/confirm/", data)
+    reset(client, people, "alice", "/password-reset/confirm/")
     assert "_auth_user_id" not in client.session
-    client.post("/hook/confirm/", {**data, "confirmation_code": people.code("alice")})
-    assert "_auth_user_id" in client.session
+    response = reset(client, people, "alice")
+    assert client.session["_auth_user_id"] == str(user.pk)
+    assert "has been changed" in client.get(response.url).content.decode()
+
+
+@pytest.mark.requirement("D15")
+@pytest.mark.urls("tests.test_next")
+def test_d15_the_recipe_never_follows_a_name(people):
+    """Somebody who signs up as "admin" in the pool doesn't become the local superuser of that name."""
+    get_user_model().objects.create_superuser("admin")
+    people.add("admin", email="mallory@example.com", email_verified="true")
+    client = Client()
+    reset(client, people, "admin")
+    assert "_auth_user_id" not in client.session
+    get_user_model().objects.create_superuser(sub_of(people, "admin"))
+    reset(client, people, "admin")
+    assert "_auth_user_id" not in client.session
+
+
+@pytest.mark.urls("tests.test_next")
+def test_the_recipe_survives_a_look_up_that_fails(people):
+    """A reset that was done stays done."""
+    client = Client()
+    people.emulator.fail_next("ListUsers", "InternalErrorException")
+    response = reset(client, people, "alice")
+    assert "has been changed" in client.get(response.url).content.decode()

@@ -14,7 +14,7 @@ from django.urls import include, path
 
 from cognito_reset import urls
 from cognito_reset.models import LedgerSlot
-from cognito_reset.pages.views import RequestView
+from cognito_reset.pages.views import ConfirmView, RequestView, StepView
 from cognito_reset.testing import Timeout
 from tests.interfaces import Pages
 from tests.people import NEW_PASSWORD, PASSWORD
@@ -40,8 +40,9 @@ def test_a_person_resets_a_password(people):
     assert not people.can_sign_in("alice", PASSWORD)
 
 
+@pytest.mark.requirement("D14", "U28")
 def test_d14_u28_the_confirm_page_opens_without_a_session(people):
-    """D14, U28: another device, or a code that staff sent: the page asks for the username."""
+    """Another device, or a code that staff sent: the page asks for the username."""
     interface = Pages()
     page = interface.client.get("/password-reset/confirm/")
     assert page.status_code == 200
@@ -51,8 +52,9 @@ def test_d14_u28_the_confirm_page_opens_without_a_session(people):
     assert response.url == "/password-reset/done/"
 
 
+@pytest.mark.requirement("D14")
 def test_d14_the_done_page_is_shown_once(people):
-    """D14: the done page belongs to one reset: later, and for others, it leads to the start."""
+    """The done page belongs to one reset: later, and for others, it leads to the start."""
     interface = Pages()
     assert interface.client.get("/password-reset/done/").url == "/password-reset/"
     interface.confirm("alice", people.code("alice"), NEW_PASSWORD)
@@ -60,8 +62,9 @@ def test_d14_the_done_page_is_shown_once(people):
     assert interface.client.get("/password-reset/done/").url == "/password-reset/"
 
 
+@pytest.mark.requirement("D12")
 def test_d12_the_session_id_changes_when_the_flow_starts(people):
-    """D12: a planted session id is worth nothing, and the rest of the session stays."""
+    """A session id that an attacker planted becomes useless, and the rest of the session stays."""
     interface = Pages()
     session = interface.client.session
     session["basket"] = ["socks"]
@@ -75,29 +78,33 @@ def test_d12_the_session_id_changes_when_the_flow_starts(people):
     assert "cognito_reset:default" not in stolen.session
 
 
+@pytest.mark.requirement("D13")
 def test_d13_the_session_keeps_a_name_and_times_only(people):
-    """D13: no code and no password, at any step; after the reset the name is gone, too."""
+    """No step stores a code or a password. After the reset the name is removed, too."""
     interface = Pages()
     interface.request("alice")
     assert set(interface.client.session["cognito_reset:default"]) == {
         "username",
         "resend_at",
+        "short",
         "until",
     }
     interface.confirm("alice", "000000", NEW_PASSWORD)
     assert set(interface.client.session["cognito_reset:default"]) == {
         "username",
         "resend_at",
+        "short",
         "until",
     }
     interface.confirm("alice", people.emulator.outbox[0].code, NEW_PASSWORD)
-    assert set(interface.client.session["cognito_reset:default"]) == {"outcome", "until"}
+    assert set(interface.client.session["cognito_reset:default"]) == {"outcome", "short", "until"}
     interface.client.get("/password-reset/done/")
     assert dict(interface.client.session) == {}
 
 
+@pytest.mark.requirement("D13")
 def test_d13_the_flow_ends_with_the_code(people, monkeypatch):
-    """D13: after an hour, as long as a code lives, the session's name isn't used any more."""
+    """After an hour, when the code has expired, the session's name isn't used any more."""
     interface = Pages()
     interface.request("alice")
     session = interface.client.session
@@ -107,17 +114,19 @@ def test_d13_the_flow_ends_with_the_code(people, monkeypatch):
     assert (page.context["username"], page.context["sent"]) == ("", False)
 
 
+@pytest.mark.requirement("U22")
 def test_u22_what_was_typed_is_kept_secrets_aside(people):
-    """U22: after an error the name stands there again; the code and the password don't."""
+    """After an error the form contains the name again, but not the code and the password."""
     body = Pages().confirm("alice@example.com", "314159", "Weak-but-secret").content.decode()
     assert 'value="alice@example.com"' in body
     assert "314159" not in body
     assert "Weak-but-secret" not in body
 
 
+@pytest.mark.requirement("D1")
 @pytest.mark.parametrize("page", PAGES)
 def test_d1_a_post_needs_a_csrf_token(people, page, settings):
-    """D1: also where the site has no CSRF middleware."""
+    """This holds even if the site has no CSRF middleware."""
     client = Client(enforce_csrf_checks=True)
     assert client.post(page, {"username": "alice"}).status_code == 403
     settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if "Csrf" not in name]
@@ -128,10 +137,11 @@ def test_d1_a_post_needs_a_csrf_token(people, page, settings):
     assert len(people.emulator.calls) <= 1
 
 
+@pytest.mark.requirement("D4")
 @pytest.mark.parametrize("page", [*PAGES, "/password-reset/done/"])
 @pytest.mark.parametrize("method", ["get", "head", "options", "put", "patch", "delete", "trace"])
 def test_d4_only_post_changes_anything(people, page, method):
-    """D4: reading sends nothing, and what isn't offered is 405."""
+    """GET, HEAD and OPTIONS send nothing, and other methods get 405."""
     response = getattr(Client(), method)(page)
     assert people.emulator.calls == []
     allowed = method in ("get", "head", "options")
@@ -139,8 +149,9 @@ def test_d4_only_post_changes_anything(people, page, method):
     assert (response.status_code == 405) is not allowed
 
 
+@pytest.mark.requirement("D4")
 def test_d4_a_scanner_that_opens_the_link_changes_nothing(people, settings):
-    """D4: without its fragment, as servers see it, and as often as it likes: the code stays good."""
+    """A scanner opens the link without its fragment, several times, and the code stays valid."""
     with_settings(settings, LIMITS={"confirm": {"network": "1/h"}})
     code = people.code("alice")
     people.emulator.calls.clear()
@@ -154,8 +165,9 @@ def test_d4_a_scanner_that_opens_the_link_changes_nothing(people, settings):
     assert Pages().confirm("alice", code, NEW_PASSWORD).url == "/password-reset/done/"
 
 
+@pytest.mark.requirement("D5")
 def test_d5_the_pages_work_where_a_login_is_required(people, settings):
-    """D5: who forgot the password can't log in first."""
+    """A person who forgot the password can't log in first."""
     settings.MIDDLEWARE = [
         *settings.MIDDLEWARE,
         "django.contrib.auth.middleware.LoginRequiredMiddleware",
@@ -187,8 +199,11 @@ def every_answer(people):
     yield interface.client.get("/password-reset/done/")
 
 
+@pytest.mark.requirement("D6", "D7", "D8")
 def test_d6_d7_d8_every_answer_has_its_headers(people, settings):
-    """D6, D7, D8: never cached, no referrer to others, never framed: on every status."""
+    """
+    On every status, the answer isn't cached, isn't framed, and sends no Referer to other sites.
+    """
     settings.MIDDLEWARE = [
         name for name in settings.MIDDLEWARE if "XFrame" not in name and "CsrfView" not in name
     ]
@@ -204,8 +219,9 @@ def test_d6_d7_d8_every_answer_has_its_headers(people, settings):
     assert statuses == {200, 302, 400, 403, 405, 413, 503}
 
 
+@pytest.mark.requirement("D6")
 def test_d6_a_cache_for_the_whole_site_gives_nobody_anothers_page(people, settings):
-    """D6: the page with one visitor's name and token is never another's."""
+    """No visitor gets a page with another visitor's name and token."""
     settings.MIDDLEWARE = [
         "django.middleware.cache.UpdateCacheMiddleware",
         *settings.MIDDLEWARE,
@@ -220,8 +236,9 @@ def test_d6_a_cache_for_the_whole_site_gives_nobody_anothers_page(people, settin
     assert "Cookie" in page.headers["Vary"]
 
 
+@pytest.mark.requirement("D15", "D16")
 def test_d15_d16_nobody_is_logged_in_or_becomes_another(people):
-    """D15, D16: a reset logs nobody in, and whoever was logged in stays who they were."""
+    """A reset logs nobody in, and doesn't change who is logged in."""
     interface = Pages()
     interface.request("alice")
     interface.confirm("alice", people.emulator.outbox[0].code, NEW_PASSWORD)
@@ -234,16 +251,18 @@ def test_d15_d16_nobody_is_logged_in_or_becomes_another(people):
     assert other.client.session["_auth_user_id"] == str(user.pk)
 
 
+@pytest.mark.requirement("D17")
 def test_d17_the_pages_set_no_cookie_of_their_own(people):
-    """D17: the session's and the CSRF token's, and no third."""
+    """The only cookies are Django's session cookie and CSRF cookie."""
     interface = Pages()
     interface.client.get("/password-reset/")
     interface.request("alice")
     assert set(interface.client.cookies) == {"csrftoken", "sessionid"}
 
 
+@pytest.mark.requirement("C7")
 def test_c7_a_double_click_sends_one_code(people, settings):
-    """C7: the second of two equal requests makes no call, and leads to the same page."""
+    """The second of two equal requests makes no call, and leads to the same page."""
     with_settings(settings, LIMITS={})
     interface = Pages()
     first, second = interface.request("alice"), interface.request("alice")
@@ -253,8 +272,9 @@ def test_c7_a_double_click_sends_one_code(people, settings):
     assert 55 <= page.context["resend_after"] <= 60
 
 
+@pytest.mark.requirement("C7")
 def test_c7_another_browser_is_told_when_to_ask_again(people, settings):
-    """C7: within the cool-down of a name every browser gets the enter-code page."""
+    """Within the cool-down of a name, every browser gets the page that asks for the code."""
     with_settings(settings, LIMITS={}, SHOW_DESTINATION=True)
     Pages().request("alice")
     interface = Pages()
@@ -268,8 +288,9 @@ def test_c7_another_browser_is_told_when_to_ask_again(people, settings):
     assert page.context["destination"] == "+*******0123"
 
 
+@pytest.mark.requirement("B10", "U16")
 def test_b10_too_many_is_a_page_with_the_time_to_wait(people, settings):
-    """B10, U16: 429, Retry-After and the same time in words; Cognito isn't asked."""
+    """The page has status 429, Retry-After, and the same time in words. Cognito isn't called."""
     with_settings(settings, LIMITS={"confirm": {"identifier": "1/15m"}})
     interface = Pages()
     interface.confirm("alice")
@@ -281,8 +302,9 @@ def test_b10_too_many_is_a_page_with_the_time_to_wait(people, settings):
     assert len(people.emulator.calls) == 1
 
 
+@pytest.mark.requirement("G1")
 def test_a_repeated_field_is_refused(people):
-    """G1: what was checked is what is sent: no field comes twice."""
+    """A repeated field is refused, so that the value that is sent is the one that was checked."""
     interface = Pages()
     response = interface.client.post(
         "/password-reset/", "username=alice&username=bob", "application/x-www-form-urlencoded"
@@ -293,7 +315,7 @@ def test_a_repeated_field_is_refused(people):
 
 
 def test_a_form_may_bring_what_a_browser_script_adds(people, settings):
-    """Nested members come as "a.b"; the rest of a form is none of the serializer's business."""
+    """Nested members are named "a.b". The serializer ignores other fields."""
     with_settings(
         settings,
         FORWARD_CLIENT_METADATA=["campaign"],
@@ -317,14 +339,15 @@ def test_a_form_may_bring_what_a_browser_script_adds(people, settings):
 
 @pytest.mark.parametrize("data", [{"client_metadata": "x"}, {"username.a": "x"}])
 def test_a_form_with_the_wrong_nesting_is_bad_input(people, data):
-    """An error that no field of the page has is still said, in the summary."""
+    """The summary shows an error even if the page has no field for it."""
     response = Pages().send("", {"username": "alice", "client_metadata.a": "1", **data})
     assert response.status_code == 400
     assert len(response.context["errors"]) == 1
 
 
+@pytest.mark.requirement("G4")
 def test_g4_a_huge_body_is_refused_unread(people):
-    """G4: 413, and nothing of it is parsed."""
+    """413, and nothing of it is parsed."""
     client = Client(enforce_csrf_checks=True)  # whose token stands in the body
     response = client.post("/password-reset/", {"username": "a" * 10_000})
     assert response.status_code == 413
@@ -349,10 +372,13 @@ async def send_in_chunks(path, content_type, chunks, cookie):
     return start["status"]
 
 
+@pytest.mark.requirement("G4")
 @pytest.mark.parametrize("size", [0, 3_000_000])
 @pytest.mark.parametrize("path", ["", "confirm/"])
 def test_g4_a_body_of_no_known_length_is_not_read(people, path, size):
-    """G4: 411 on the pages, and by REST it counts as none; the token in it isn't looked for."""
+    """
+    The pages return 411, and REST treats the body as empty. Nobody reads it for the CSRF token.
+    """
     token = "a" * 32
     form = f"csrfmiddlewaretoken={token}&username=alice&x=".encode()
     kind = b"application/x-www-form-urlencoded"
@@ -362,6 +388,11 @@ def test_g4_a_body_of_no_known_length_is_not_read(people, path, size):
     body = [b'{"username": "alice", "x": "', b"x" * size, b'"}']
     assert send(f"/api/password-reset/{path}", b"application/json", body, cookie) == 400
     assert people.emulator.calls == []
+
+
+def states(client):
+    """The keys under which the session stores resets."""
+    return {key for key in client.session.keys() if key.startswith("cognito_reset:")}  # noqa: SIM118
 
 
 def test_every_pool_has_a_flow_of_its_own(people, settings):
@@ -375,11 +406,11 @@ def test_every_pool_has_a_flow_of_its_own(people, settings):
     assert page.context["username"] == "alice"
     assert 'action="/brand/password-reset/confirm/"' in page.content.decode()
     assert interface.client.get("/password-reset/confirm/").context["username"] == ""
-    assert set(interface.client.session.keys()) == {"cognito_reset:brand"}
+    assert states(interface.client) == {"cognito_reset:brand"}
 
 
 def test_a_pool_can_be_resolved_from_the_request(people, settings):
-    """A resolver takes the request; a pool that the URL names goes before it."""
+    """A resolver gets the request. A pool that the URL names comes first."""
     with_settings(
         settings,
         POOLS={"default": people.pool, "brand": people.pool, "tenant": people.pool},
@@ -388,7 +419,7 @@ def test_a_pool_can_be_resolved_from_the_request(people, settings):
     client = Client(headers={"X-Tenant": "tenant"})
     client.post("/password-reset/", {"username": "alice"})
     client.post("/brand/password-reset/", {"username": "alice"})
-    assert set(client.session.keys()) == {"cognito_reset:tenant", "cognito_reset:brand"}
+    assert states(client) == {"cognito_reset:tenant", "cognito_reset:brand"}
 
 
 urlpatterns = [
@@ -418,14 +449,14 @@ def test_the_pages_work_inside_another_namespace(people):
     [("/sign-in/", "/sign-in/"), ("https://x.example/", "https://x.example/"), ("no-such", None)],
 )
 def test_the_sign_in_link_is_a_setting_and_never_a_fault(people, settings, value, expected):
-    """No URL name that the site must supply is reversed: a wrong one leaves the link out."""
+    """A wrong SIGN_IN_URL only leaves out the link. No URL name is required."""
     with_settings(settings, SIGN_IN_URL=value, CONTACT_URL=value)
     page = Client().get("/password-reset/")
     assert (page.context["sign_in_url"], page.context["contact_url"]) == (expected, expected)
 
 
 def test_the_time_to_wait_is_said_in_words_that_fit(people, settings):
-    """Seconds where they are few, else minutes, in the plural that they need."""
+    """A short wait is given in seconds, a longer one in minutes, each in the right plural."""
     waits = []
     for rate in ("1/s", "1/90s", "1/2m", "1/h"):
         with_settings(settings, LIMITS={"confirm": {"identifier": rate}})
@@ -442,7 +473,7 @@ def test_a_subclass_can_say_what_follows(people):
     class Custom(RequestView):
         template_name = "cognito_reset/request.html"
 
-        def done(self, step, result):
+        def form_valid(self, result):
             return HttpResponse(f"sent for {result.username}")
 
     request = RequestFactory().post("/", {"username": "alice"})
@@ -452,8 +483,51 @@ def test_a_subclass_can_say_what_follows(people):
     assert list(get_messages(request)) == []
 
 
+class OwnPages(StepView):
+    """What a site's subclass of each page may set, as with django.contrib.auth's views."""
+
+    extra_context = {"brand": "Example"}
+
+    def get_context_data(self, **kwargs):
+        return super().get_context_data(**{"campaign": "spring", **kwargs})
+
+
+class OwnRequest(OwnPages, RequestView):
+    success_url = "/look-in-your-inbox/"
+
+
+class OwnConfirm(OwnPages, ConfirmView):
+    def get_success_url(self):
+        return f"/welcome/?pool={self.pool}"
+
+
+def own_view(people, view, data=None):
+    make = RequestFactory().post if data else RequestFactory().get
+    request = make("/", data)
+    request.session = Client().session
+    request._dont_enforce_csrf_checks = True
+    return view.as_view()(request)
+
+
+@pytest.mark.parametrize("view", [OwnRequest, OwnConfirm])
+def test_a_subclass_can_add_to_the_context(people, view):
+    """By a class attribute, and by the method."""
+    context = own_view(people, view).context_data
+    assert (context["brand"], context["campaign"]) == ("Example", "spring")
+    assert context["confirm_url"] == "/password-reset/confirm/"
+
+
+def test_a_subclass_can_lead_elsewhere(people):
+    """The address of the next page is an attribute, or a method's answer."""
+    response = own_view(people, OwnRequest, {"username": "alice"})
+    assert (response.status_code, response.url) == (302, "/look-in-your-inbox/")
+    data = {"confirmation_code": people.code("alice"), "password": NEW_PASSWORD}
+    response = own_view(people, OwnConfirm, {"username": "alice", **data})
+    assert (response.status_code, response.url) == (302, "/welcome/?pool=default")
+
+
 def test_another_name_than_the_sessions_can_be_typed(people):
-    """What was typed stands in the form again, not whom the session was about."""
+    """The form shows the name that was typed, not the one in the session."""
     interface = Pages()
     interface.request("alice")
     response = interface.confirm("bob")
@@ -466,10 +540,11 @@ def test_a_view_outside_of_any_include_leads_to_the_apps_own_addresses(people):
     """A site may call the view itself: its forms then go to where the app is included."""
     request = RequestFactory().get("/")
     request.session = Client().session
-    body = RequestView.as_view()(request).content.decode()
+    body = RequestView.as_view()(request).render().content.decode()
     assert 'action="/password-reset/"' in body
 
 
+@pytest.mark.requirement("D6", "D7", "D8")
 @pytest.mark.parametrize(
     ("body", "content_type"),
     [
@@ -478,7 +553,7 @@ def test_a_view_outside_of_any_include_leads_to_the_apps_own_addresses(people):
     ],
 )
 def test_d6_a_form_that_cannot_be_read_keeps_the_headers(people, settings, body, content_type):
-    """D6, D7, D8: 400 in plain words, not cached, not framed, not told on."""
+    """The answer is 400 with a plain text and the usual headers."""
     settings.MIDDLEWARE = [name for name in settings.MIDDLEWARE if "XFrame" not in name]
     response = Client().generic("POST", "/password-reset/", body, content_type=content_type)
     assert response.status_code == 400
@@ -490,7 +565,7 @@ def test_d6_a_form_that_cannot_be_read_keeps_the_headers(people, settings, body,
 
 
 def test_looking_at_the_done_page_with_head_does_not_use_it_up(people, client):
-    """A proxy or a link checker asks first."""
+    """A proxy or a link checker may send HEAD before the browser sends GET."""
     data = {
         "username": "alice",
         "confirmation_code": people.code("alice"),
@@ -502,9 +577,12 @@ def test_looking_at_the_done_page_with_head_does_not_use_it_up(people, client):
     assert client.get(done).status_code == 302
 
 
+@pytest.mark.requirement("D1", "U28")
 @pytest.mark.parametrize("path", ["", "confirm/"])
 def test_u28_a_page_without_its_cookie_says_so_and_keeps_what_was_typed(people, path):
-    """U28, D1: 403 with the form, its reason and a token that works; secrets aside."""
+    """
+    The answer is 403 with the form, the reason and a valid token. Only secrets must be typed again.
+    """
     client = Client(enforce_csrf_checks=True)
     data = {"username": "alice", "confirmation_code": "123456", "password": NEW_PASSWORD}
     response = client.post(f"/password-reset/{path}", data)
@@ -521,7 +599,8 @@ def test_u28_a_page_without_its_cookie_says_so_and_keeps_what_was_typed(people, 
     assert len(people.emulator.calls) == 1
 
 
+@pytest.mark.requirement("D4")
 def test_d4_the_done_page_takes_no_form(people):
-    """D4: with a token or without."""
+    """A POST gets 405, with or without a CSRF token."""
     for client in (Client(enforce_csrf_checks=True), Client()):
         assert client.post("/password-reset/done/").status_code == 405

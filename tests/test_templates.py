@@ -57,7 +57,7 @@ class Element:
 
 
 class Page(HTMLParser):
-    """A page as a tree: strict where browsers forgive."""
+    """A page as a tree. The parser is stricter than browsers."""
 
     def __init__(self, response):
         super().__init__()
@@ -257,16 +257,18 @@ def show(people, settings):
 # What every page has
 
 
+@pytest.mark.requirement("U1")
 @in_every
 def test_u1_a_page_has_one_heading_which_its_title_repeats(show, state):
-    """U1: one h1; the title says the same, after "Error:" where something was wrong."""
+    """The page has one h1. The title repeats it, after "Error:" if there is an error."""
     page = show(state)
     prefix = "Error: " if state in ERRORS else ""
     assert page.title == f"{prefix}{page.heading}"
 
 
+@pytest.mark.requirement("U1")
 def test_u1_titles_are_unique(show):
-    """U1: no two purposes share a title."""
+    """Pages with different purposes have different titles."""
     purposes = [
         first_visit,
         sent,
@@ -280,18 +282,20 @@ def test_u1_titles_are_unique(show):
     assert len({show(state).title for state in purposes}) == len(purposes)
 
 
+@pytest.mark.requirement("U25")
 @in_every
 def test_u25_a_page_names_its_language_and_its_main_part(show, state):
-    """U25: lang and dir on <html>, everything else but assets in <main>."""
+    """<html> has lang and dir, and everything except assets is in <main>."""
     page = show(state)
     assert (page.one("html")["lang"], page.one("html")["dir"]) == ("en-us", "ltr")
     assert page.one("h1").inside("main") is page.one("main")
     assert page.one("meta", name="viewport")["content"] == "width=device-width, initial-scale=1"
 
 
+@pytest.mark.requirement("U17")
 @in_every
 def test_u17_a_page_turns_around_for_right_to_left(show, state):
-    """U17: Arabic reads from the right; a code and a password never do."""
+    """Arabic runs from right to left, but codes and passwords don't."""
     with translation.override("ar"):
         page = show(state)
     assert (page.one("html")["lang"], page.one("html")["dir"]) == ("ar", "rtl")
@@ -301,9 +305,10 @@ def test_u17_a_page_turns_around_for_right_to_left(show, state):
         assert typed.text == "alice"
 
 
+@pytest.mark.requirement("D9")
 @in_every
 def test_d9_a_page_has_nothing_inline_and_nothing_from_elsewhere(show, state):
-    """D9: a policy of 'self' alone is enough: no style, handler or script in the page."""
+    """The policy 'self' is enough, because the page contains no style, event handler or script."""
     page = show(state)
     assert not list(page.all("style"))
     assert all(script["src"] and not script.parts for script in page.all("script"))
@@ -313,9 +318,10 @@ def test_d9_a_page_has_nothing_inline_and_nothing_from_elsewhere(show, state):
             assert re.match(r"(/(?!/)|#)", element[name])
 
 
+@pytest.mark.requirement("D7")
 @in_every
 def test_d7_what_was_typed_is_in_no_address(show, state):
-    """D7: not in a link, not in an action."""
+    """No link and no form action contains it."""
     for element in show(state).all():
         for name in {"src", "href", "action"} & set(element.attrs):
             assert "alice" not in element[name]
@@ -323,7 +329,7 @@ def test_d7_what_was_typed_is_in_no_address(show, state):
 
 @in_every
 def test_no_secret_comes_back(show, state):
-    """A code or a password that was typed is never in a page again."""
+    """No page contains a code or a password that was typed."""
     page = show(state)
     assert NEW_PASSWORD not in page.source
     assert "000000" not in page.source
@@ -331,9 +337,10 @@ def test_no_secret_comes_back(show, state):
         assert not [field for field in page.all("input", name=name) if "value" in field.attrs]
 
 
+@pytest.mark.requirement("D1")
 @in_every
 def test_a_form_posts_with_a_token_to_a_page_of_ours(show, state):
-    """D1: each form has its CSRF token and says where it goes."""
+    """Each form has its CSRF token and an action."""
     for form in show(state).all("form"):
         assert (form["method"], form["action"]) in {("post", START), ("post", CONFIRM)}
         assert form.one("input", name="csrfmiddlewaretoken")["value"]
@@ -354,6 +361,7 @@ def test_ids_are_unique_and_references_lead_somewhere(show, state):
             assert element["href"][1:] in idents
 
 
+@pytest.mark.requirement("U16")
 @in_every
 def test_u16_help_is_the_last_link_of_every_page(show, state):
     """U16, WCAG 3.2.6: the way to a person is at the same place on each page."""
@@ -363,7 +371,7 @@ def test_u16_help_is_the_last_link_of_every_page(show, state):
 
 @pytest.mark.parametrize("state", [first_visit, changed, unknown, down])
 def test_links_that_the_site_does_not_have_are_left_out(people, state):
-    """Without SIGN_IN_URL and CONTACT_URL nothing leads out of the pages."""
+    """Without SIGN_IN_URL and CONTACT_URL, no link leaves the pages."""
     page = Page(state(Client(), people))
     assert {link["href"] for link in page.all("a")} <= {START, CONFIRM}
     assert not list(page.all("ul", class_="cr-help"))
@@ -372,9 +380,12 @@ def test_links_that_the_site_does_not_have_are_left_out(people, state):
 # Fields and errors
 
 
+@pytest.mark.requirement("U2")
 @with_errors
 def test_u2_the_summary_is_first_and_links_each_error_to_its_field(show, state):
-    """U2: role=alert for those without JavaScript, the same words as at the field."""
+    """
+    The summary has role=alert, for people without JavaScript, and the same texts as the fields.
+    """
     page = show(state)
     summary = page.one(role="alert")
     assert summary.one("h2").text == "There is a problem"
@@ -390,17 +401,19 @@ def test_u2_the_summary_is_first_and_links_each_error_to_its_field(show, state):
     assert invalid == {link["href"][1:] for link in links}
 
 
+@pytest.mark.requirement("U2")
 @pytest.mark.parametrize("state", [first_visit, sent, not_known, changed, *STOPS])
 def test_u2_there_is_no_summary_without_an_error(show, state):
-    """U2: nothing claims a problem where there is none."""
+    """Without an error, the page shows no problem."""
     page = show(state)
     assert not list(page.all(role="alert"))
     assert not list(page.all(aria_invalid="true"))
 
 
+@pytest.mark.requirement("U3")
 @in_every
 def test_u3_every_visible_field_has_a_label_and_its_hint(show, state):
-    """U3: label by `for`, hint by aria-describedby."""
+    """The label has `for`, and the field refers to its hint by aria-describedby."""
     page = show(state)
     for field in page.all("input", class_="cr-input"):
         assert page.one("label", for_=field["id"]).text
@@ -410,9 +423,10 @@ def test_u3_every_visible_field_has_a_label_and_its_hint(show, state):
             assert hint["id"] in field["aria-describedby"].split()
 
 
+@pytest.mark.requirement("U4")
 @pytest.mark.parametrize("state", [first_visit, not_known, all_empty])
 def test_u4_the_username_field(show, state):
-    """U4: for password managers and phones, and its label names what is accepted."""
+    """It has hints for password managers and phones, and its label names what is accepted."""
     page = show(state)
     field = page.by_id("id_username")
     assert field.attrs.items() >= {
@@ -424,9 +438,10 @@ def test_u4_the_username_field(show, state):
     assert page.one("label", for_="id_username").text == "Username, email address or phone number"
 
 
+@pytest.mark.requirement("U5", "U6", "U14")
 @pytest.mark.parametrize("state", [sent, not_known, wrong_code, down_at_confirm])
 def test_u5_u6_u14_the_code_and_the_one_password_field(show, state):
-    """U5, U6, U14: one box each, nothing that cuts or refuses what is pasted."""
+    """Each is one field that neither cuts nor refuses what is pasted."""
     page = show(state)
     code, password = page.by_id("id_confirmation_code"), page.by_id("id_password")
     assert code.attrs.items() >= {
@@ -448,9 +463,10 @@ def test_u5_u6_u14_the_code_and_the_one_password_field(show, state):
     assert len(list(page.all("input", type="password"))) == 1
 
 
+@pytest.mark.requirement("U7")
 @pytest.mark.parametrize("state", [sent, wrong_code, down_at_confirm])
 def test_u7_a_known_username_is_text_and_a_field_in_the_form(show, state):
-    """U7: to be read by people, and by password managers in the form with the password."""
+    """People read the text. Password managers read the field in the form with the password."""
     page = show(state)
     field = page.by_id("id_username")
     assert field.attrs.items() >= {
@@ -466,14 +482,16 @@ def test_u7_a_known_username_is_text_and_a_field_in_the_form(show, state):
     assert form.one("strong", dir="auto").text == "alice"
 
 
+@pytest.mark.requirement("U7")
 def test_u7_an_unknown_username_is_asked_for(show):
-    """U7: without a session the same form has an editable field."""
+    """Without a session the same form has an editable field."""
     page = show(not_known)
     field = page.by_id("id_username")
     assert not {"readonly", "aria-hidden", "value"} & set(field.attrs)
     assert field.inside("form") is page.by_id("id_password").inside("form")
 
 
+@pytest.mark.requirement("U7")
 def test_u7_markup_in_a_username_is_text(show):
     """What was typed is escaped wherever it is shown."""
     typed = "<b>\"&'</b>"
@@ -488,8 +506,9 @@ def test_u7_markup_in_a_username_is_text(show):
     assert not list(page.all("b"))
 
 
+@pytest.mark.requirement("U10")
 def test_u10_the_show_button_waits_for_the_script(show):
-    """U10: a real button, hidden without JavaScript, with a polite region for its state."""
+    """It is a real button, hidden without JavaScript, with a polite live region for its state."""
     page = show(sent)
     button = page.one("button", aria_controls="id_password")
     assert button.attrs.items() >= {
@@ -500,8 +519,9 @@ def test_u10_the_show_button_waits_for_the_script(show):
     assert button.parent.one(role="status").text == ""
 
 
+@pytest.mark.requirement("U22")
 def test_u22_what_was_typed_is_kept_secrets_aside(show):
-    """U22: the username comes back, the code and the password don't."""
+    """The username comes back, the code and the password don't."""
     page = show(wrong_code_not_known)
     assert page.by_id("id_username")["value"] == "alice"
     assert "value" not in page.by_id("id_confirmation_code").attrs
@@ -511,20 +531,22 @@ def test_u22_what_was_typed_is_kept_secrets_aside(show):
 
 
 def test_the_first_page_leads_on_with_a_code_at_hand(show):
-    """A person who has a code from elsewhere needn't ask for another."""
+    """A person who has got a code in another way needn't request another one."""
     page = show(first_visit)
     assert page.one("a", href=CONFIRM).text == "I already have a code"
 
 
+@pytest.mark.requirement("U8")
 @pytest.mark.parametrize("state", [sent, not_known, wrong_code, down_at_confirm])
 def test_u8_the_life_of_a_code_is_said(show, state):
-    """U8: wherever a code is to be typed, the page says how long it works."""
+    """Each page with a field for the code says how long a code is valid."""
     assert "works for an hour" in show(state).one("main").text
 
 
+@pytest.mark.requirement("U15")
 @pytest.mark.parametrize("name", ["alice", "nobody"])
 def test_u15_what_follows_a_request_is_neutral(show, name):
-    """U15: the page repeats what was typed and says "if"."""
+    """The page repeats what was typed and says "if"."""
 
     def asked(client, people):
         post(client, START, username=name)
@@ -539,8 +561,9 @@ def test_u15_what_follows_a_request_is_neutral(show, name):
     assert "It may be that this account cannot be reset here." in page.one("main").text
 
 
+@pytest.mark.requirement("U13")
 def test_u13_a_shown_destination_is_in_the_same_sentence(show):
-    """U13: the newest code counts, wherever it was sent."""
+    """The sentence about the newest code names its destination."""
 
     def asked(client, people):
         people.settings.COGNITO_RESET = {
@@ -557,8 +580,12 @@ def test_u13_a_shown_destination_is_in_the_same_sentence(show):
     )
 
 
-def test_u12_a_new_code_is_asked_for_in_a_form_of_its_own(show):
-    """U12, U21: after the main one, by POST; the wait is text, the button can be reached."""
+@pytest.mark.requirement("U12", "U21")
+def test_u12_a_new_code_is_asked_for_in_a_form_of_its_own(show, settings):
+    """
+    Its form follows the main one and uses POST. The wait is text, and the button can be focused.
+    """
+    settings.COGNITO_RESET = {**settings.COGNITO_RESET, "LIMITS": {}}
     page = show(sent)
     main, again = page.all("form")
     assert main["action"] == CONFIRM
@@ -572,8 +599,9 @@ def test_u12_a_new_code_is_asked_for_in_a_form_of_its_own(show):
     )
 
 
+@pytest.mark.requirement("U12", "U13")
 def test_u12_another_code_is_announced_as_one(show):
-    """U12, U13: a status, so that the person sees that the button did something."""
+    """The page has a status message, so that the person sees that the button worked."""
     page = show(sent_again)
     assert page.one("p", role="status").text == (
         "If an account matches alice, we have sent another code. Use the newest one. "
@@ -582,8 +610,9 @@ def test_u12_another_code_is_announced_as_one(show):
     assert "another code" not in show(sent).source
 
 
+@pytest.mark.requirement("U12")
 def test_u12_without_a_wait_there_is_no_text_about_it(rf):
-    """U12: when the time is over, the button stands alone."""
+    """When the wait is over, only the button is left."""
     page = Page(rendered(rf, "confirm", username="alice", resend_after=0))
     *_, button = page.all("button", type="submit")
     assert button.text == "Send a new code"
@@ -591,6 +620,7 @@ def test_u12_without_a_wait_there_is_no_text_about_it(rf):
     assert "You can ask" not in page.source
 
 
+@pytest.mark.requirement("U18")
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
@@ -599,7 +629,9 @@ def test_u12_without_a_wait_there_is_no_text_about_it(rf):
     ],
 )
 def test_u18_the_wait_has_its_plural(rf, seconds, text):
-    """U18: one second, two seconds; and the script gets the sentence in each form it may need."""
+    """
+    Singular and plural are right, and the script gets the sentence in each form that it may need.
+    """
     page = Page(rendered(rf, "confirm", username="alice", resend_after=seconds))
     wait = page.by_id("cr-wait")
     assert wait.text == text
@@ -610,16 +642,18 @@ def test_u18_the_wait_has_its_plural(rf, seconds, text):
     assert wait["data-cr-wait"] == str(seconds)
 
 
+@pytest.mark.requirement("U28")
 def test_u28_without_a_session_a_new_code_starts_at_the_first_page(show):
-    """U28: nothing is lost but what has to be typed again."""
+    """The person only has to type the username again."""
     page = show(not_known)
     assert page.one("a", href=START).text == "Ask for a new code"
     assert page.heading == "Enter your reset code"
 
 
+@pytest.mark.requirement("U16")
 @that_stop
 def test_u16_a_stop_page_says_how_long_to_wait(show, people, state):
-    """U16: the text's time is the header's, and there is a way on."""
+    """The time in the text is that of Retry-After, and a link leads on."""
     response = state(Client(), people)
     page = Page(response)
     seconds = int(response.headers["Retry-After"])
@@ -631,6 +665,7 @@ def test_u16_a_stop_page_says_how_long_to_wait(show, people, state):
     )
 
 
+@pytest.mark.requirement("U16")
 @pytest.mark.parametrize(
     ("state", "heading", "text"),
     [
@@ -654,23 +689,31 @@ def test_u16_a_stop_page_says_how_long_to_wait(show, people, state):
     ],
 )
 def test_u16_a_stop_page_says_what_happened(show, state, heading, text):
-    """U16: too many codes, too many tries and a fault are told apart, nobody is blamed."""
+    """
+    Too many codes, too many attempts and an error have different texts, and none of them blames the
+    person.
+    """
     page = show(state)
     assert page.heading == heading
     assert text in page.one("main").text
 
 
+@pytest.mark.requirement("U16")
 @pytest.mark.parametrize("state", [down, maybe_sent])
 def test_u16_a_fault_gives_the_form_back(show, state):
-    """U16: with what was typed, and a way to a code that has come already."""
+    """
+    The form contains what was typed, and a link leads to the page for a code that has arrived
+    already.
+    """
     page = show(state)
     assert page.one("form")["action"] == START
     assert page.by_id("id_username")["value"] == "alice"
     assert list(page.all("a", href=CONFIRM))
 
 
+@pytest.mark.requirement("U23")
 def test_u23_done_says_so_and_leads_to_the_sign_in(show):
-    """U23: what happened, where to sign in, whom to tell if it was someone else."""
+    """The page says what happened, where to sign in, and whom to tell if it was somebody else."""
     page = show(changed)
     assert page.heading == "Your password has been changed"
     assert page.one("a", href=SIGN_IN).text == "Sign in"
@@ -679,18 +722,23 @@ def test_u23_done_says_so_and_leads_to_the_sign_in(show):
     assert links == ["Tell us at once", "Get help"]
 
 
+@pytest.mark.requirement("U23")
 @pytest.mark.parametrize(
     ("state", "said"),
     [(changed, False), (signed_out, True), (not_signed_out, False), (unknown, False)],
 )
 def test_u23_done_says_that_other_devices_are_signed_out_where_they_are(show, state, said):
-    """U23: only where Cognito has done it: not without the setting, not after its refusal."""
+    """It says so only if Cognito has done it, and not without the setting or after an error."""
     text = "Your other devices will ask you to sign in again."
     assert (text in show(state).one("main").text) is said
 
 
+@pytest.mark.requirement("U23")
 def test_u23_an_unknown_outcome_claims_nothing_whatever_is_set(show):
-    """U23: nobody has been signed out where nobody knows whether there is a new password."""
+    """
+    If it is unknown whether the password was changed, the page doesn't say that anybody was signed
+    out.
+    """
 
     def unknown_with_sign_out(client, people):
         signed_out(client, people)
@@ -699,8 +747,12 @@ def test_u23_an_unknown_outcome_claims_nothing_whatever_is_set(show):
     assert "devices" not in show(unknown_with_sign_out).source
 
 
+@pytest.mark.requirement("C5")
 def test_c5_an_unknown_outcome_is_said_honestly(show):
-    """C5: neither done nor failed; the new password first, then a new code."""
+    """
+    The page claims neither success nor failure. It advises to try the new password first, then a
+    new code.
+    """
     page = show(unknown)
     assert page.heading == "We could not confirm that your password was changed"
     assert "Try to sign in with your new password." in page.one("main").text
@@ -714,7 +766,7 @@ def test_c5_an_unknown_outcome_is_said_honestly(show):
 
 
 class Marked(NullTranslations):
-    """A language in which every text stands in brackets, so that what isn't translated shows."""
+    """A language in which every text is in brackets, so that untranslated texts show."""
 
     def gettext(self, message):
         return f"[{message.rpartition(CONTEXT_SEPARATOR)[2]}]"
@@ -740,9 +792,10 @@ def outside_of_brackets(text):
     return found.strip()
 
 
+@pytest.mark.requirement("U18")
 @in_every
 def test_u18_every_text_can_be_translated(show, state, monkeypatch):
-    """U18: no text and no text attribute of a page stands outside of the catalogue."""
+    """Every text and every text attribute of a page is in the catalogue."""
     with translation.override("en"):
         monkeypatch.setattr("django.utils.translation.trans_real._active.value", Marked())
         page = show(state)
@@ -768,9 +821,10 @@ def templates(**options):
     return [{"BACKEND": "django.template.backends.django.DjangoTemplates", "OPTIONS": options}]
 
 
+@pytest.mark.requirement("U24")
 @in_every
 def test_u24_a_site_restyles_by_one_template(show, people, settings, state):
-    """U24: with a base.html of the site's own, with two blocks, every page is in it."""
+    """Every page is inside the site's own base.html, which has two blocks."""
     own = (
         "<html><title>{% block title %}{% endblock %} | Example</title>"
         "<main>{% block content %}{% endblock %}</main></html>"
@@ -796,10 +850,11 @@ THEMING = (Path(__file__).parents[1] / "docs" / "theming.md").read_text()
 FRAMES = re.findall(r"```html\n\{# templates/cognito_reset/base.html #\}\n(.*?)```", THEMING, re.S)
 
 
+@pytest.mark.requirement("U24")
 @in_every
 @pytest.mark.parametrize("frame", FRAMES, ids=["plain", "other-blocks", "bootstrap", "tailwind"])
 def test_u24_the_frames_in_the_docs_hold_every_page(show, settings, state, frame):
-    """U24: copied as they stand."""
+    """They can be copied unchanged."""
     site = SITE
     if "page_title" not in frame:  # this site's own names are then ours
         site = re.sub(
@@ -823,8 +878,9 @@ def test_u24_the_frames_in_the_docs_hold_every_page(show, settings, state, frame
     assert any("cognito_reset.css" in link["href"] for link in page.all("link"))
 
 
+@pytest.mark.requirement("U24")
 def test_u24_the_documented_properties_are_those_that_there_are():
-    """U24: each is set once with a value of its own, and no page of the docs names another."""
+    """Each property is set once, and the docs name no other."""
     source = (Path(finders.find("cognito_reset/cognito_reset.css"))).read_text()
     known = set(re.findall(r"^  (--cr-[a-z-]+):", source, re.M))
     assert set(re.findall(r"--cr-[a-z-]+", THEMING)) == known
@@ -832,7 +888,7 @@ def test_u24_the_documented_properties_are_those_that_there_are():
 
 @in_every
 def test_pages_need_no_context_processor(show, settings, state):
-    """Not even `request`: the views give all that the templates use."""
+    """The views pass all variables that the templates use, so that not even `request` is needed."""
     settings.TEMPLATES = [{**templates()[0], "APP_DIRS": True}]
     page = show(state)
     assert page.heading
@@ -840,9 +896,13 @@ def test_pages_need_no_context_processor(show, settings, state):
         assert form.one("input", name="csrfmiddlewaretoken")["value"]
 
 
+@pytest.mark.requirement("D9")
 @pytest.mark.parametrize("where", ["context", "request"])
 def test_d9_a_nonce_is_used_where_there_is_one(where):
-    """D9: Django's own `csp_nonce`, or django-csp's on the request, lazy and false until used."""
+    """
+    It is Django's `csp_nonce`, or that of django-csp on the request, which is lazy and false until
+    it is used.
+    """
 
     class Nonce:
         def __bool__(self):
@@ -858,8 +918,9 @@ def test_d9_a_nonce_is_used_where_there_is_one(where):
     assert [page.one(tag)["nonce"] for tag in ("link", "script")] == ["bm9uY2U", "bm9uY2U"]
 
 
+@pytest.mark.requirement("D9")
 def test_d9_there_is_no_nonce_where_the_site_has_none(show):
-    """D9: not even an empty attribute."""
+    """There isn't even an empty attribute."""
     assert "nonce" not in show(first_visit).source
 
 
@@ -880,8 +941,9 @@ def test_pages_are_light(show):
     assert sum(assets) + html <= 14_000
 
 
+@pytest.mark.requirement("D9")
 def test_the_stylesheet_asks_for_nothing_else():
-    """D9: no url() and no @import: nothing to fetch, nothing for a policy to refuse."""
+    """It has no url() and no @import, so that nothing is loaded that a policy could refuse."""
     assert not re.search(rb"url\(|@import", asset("css"))
 
 
@@ -901,6 +963,7 @@ def contrast(one, other):
     return (lighter + 0.05) / (darker + 0.05)
 
 
+@pytest.mark.requirement("U19")
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
 @pytest.mark.parametrize(
     ("front", "back", "least"),
@@ -916,7 +979,7 @@ def contrast(one, other):
     ],
 )
 def test_u19_contrast(scheme, front, back, least):
-    """U19: 4.5 to 1 for text and 3 to 1 for borders, pictures and focus, in both schemes."""
+    """4.5 to 1 for text and 3 to 1 for borders, pictures and focus, in both schemes."""
     css = asset("css").decode()
     schemes = {
         name: pair
@@ -925,8 +988,9 @@ def test_u19_contrast(scheme, front, back, least):
     assert contrast(schemes[front][scheme], schemes[back][scheme]) >= least
 
 
+@pytest.mark.requirement("U19")
 def test_u19_browsers_without_light_dark_get_the_light_scheme():
-    """U19: the colours of old browsers are those of the light scheme, one for one."""
+    """Old browsers get exactly the colours of the light scheme."""
     css = asset("css").decode()
     plain = dict(re.findall(r"--cr-([a-z-]+): (#\w+);", css))
     assert plain == dict(re.findall(r"--cr-([a-z-]+): light-dark\((#\w+), #\w+\)", css))

@@ -22,7 +22,7 @@ REQUIRED = "You need to choose a new password before you can sign in."
 
 
 def shown(*comments: str) -> list[Any]:
-    """The addresses of the README's blocks, run as they stand."""
+    """The URLs from the README's blocks, which run unchanged."""
     values: dict[str, Any] = {"path": path, "admin": admin, "urlpatterns": []}
     for comment in comments:
         exec(python(comment), values)
@@ -44,7 +44,10 @@ urlpatterns = [
 
 
 def test_a_person_without_a_code_asks_for_one(people):
-    """An imported user, or one with a compromised password: the first page, with the name in it."""
+    """
+    An imported user, or one with a compromised password, gets the first page with the name filled
+    in.
+    """
     interface = Pages()
     response = handed_over(interface.client)
     assert (response.status_code, response.url) == (302, START)
@@ -61,7 +64,10 @@ def test_a_person_without_a_code_asks_for_one(people):
 
 
 def test_a_person_with_a_code_enters_it(people):
-    """After a reset by staff: the second page, which claims to have sent nothing, and no wait."""
+    """
+    After a reset by staff, the person gets the second page. It doesn't claim that a code was sent,
+    and requires no wait.
+    """
     interface = Pages()
     response = handed_over(interface.client, "heidi", code_sent=True)
     assert (response.status_code, response.url) == (302, CONFIRM)
@@ -74,8 +80,9 @@ def test_a_person_with_a_code_enters_it(people):
     assert people.can_sign_in("heidi", NEW_PASSWORD)
 
 
+@pytest.mark.requirement("U12")
 def test_the_first_code_after_the_hand_over_is_no_other_one(people):
-    """U12: "another code" is what follows a first of ours."""
+    """The page says that it is another code only if the app has sent one before."""
     interface = Pages()
     handed_over(interface.client, "heidi", code_sent=True)
     notes = []
@@ -85,8 +92,9 @@ def test_the_first_code_after_the_hand_over_is_no_other_one(people):
     assert notes == ["", "again"]
 
 
+@pytest.mark.requirement("C7", "U12")
 def test_a_double_click_is_no_other_code(people, settings):
-    """C7, U12: the page says what it said before."""
+    """After a double click, the page has the same text as before."""
     settings.COGNITO_RESET = {**settings.COGNITO_RESET, "LIMITS": {}}
     interface = Pages()
     for _ in range(2):
@@ -95,8 +103,11 @@ def test_a_double_click_is_no_other_code(people, settings):
     assert len(people.emulator.calls) == 1
 
 
+@pytest.mark.requirement("U12")
 def test_within_the_cool_down_the_page_says_what_it_said(people, settings):
-    """U12: somebody else has asked for the code: this visitor is told of none that we have sent."""
+    """
+    If somebody else has requested the code, the page doesn't tell this visitor that one was sent.
+    """
     settings.COGNITO_RESET = {**settings.COGNITO_RESET, "LIMITS": {}}
     Pages().request("alice")
     interface = Pages()
@@ -107,19 +118,21 @@ def test_within_the_cool_down_the_page_says_what_it_said(people, settings):
     assert page.context["resend_after"] > 0
 
 
+@pytest.mark.requirement("D7", "D13")
 def test_d7_d13_the_hand_over_keeps_a_name_and_nothing_else(people):
-    """D7, D13: in the session, and in no address; the password stays with the sign-in."""
+    """The name is in the session and in no URL. The password is not handed over."""
     interface = Pages()
     response = handed_over(interface.client)
     assert "alice" not in response.url
     state = interface.client.session["cognito_reset:default"]
-    assert set(state) == {"username", "resend_at", "until", "note"}
+    assert set(state) == {"username", "resend_at", "short", "until", "note"}
     assert state["resend_at"] <= time.time()
     assert "secret" not in str(dict(interface.client.session))
 
 
+@pytest.mark.requirement("D12")
 def test_d12_the_hand_over_changes_the_session_id(people):
-    """D12: as every start does; what else the site keeps stays."""
+    """Each start of a reset changes the id. The site's own data stay in the session."""
     client = Client()
     session = client.session
     session["basket"] = ["socks"]
@@ -131,7 +144,7 @@ def test_d12_the_hand_over_changes_the_session_id(people):
 
 
 def test_another_name_is_another_matter(people):
-    """Who goes on as somebody else isn't told to choose a new password."""
+    """A person who continues with another name isn't told to choose a new password."""
     interface = Pages()
     handed_over(interface.client)
     interface.request("bob")
@@ -140,7 +153,7 @@ def test_another_name_is_another_matter(people):
 
 
 def test_a_pool_and_its_pages_are_named(people, settings):
-    """The pool's own state, and the pages of its own namespace."""
+    """The state is that pool's, and the pages are those of its namespace."""
     pools = {"default": people.pool, "brand": people.pool}
     settings.COGNITO_RESET = {**settings.COGNITO_RESET, "POOLS": pools}
     client = Client()
@@ -152,7 +165,7 @@ def test_a_pool_and_its_pages_are_named(people, settings):
 
 @pytest.mark.urls("tests.test_ways_in")
 def test_a_tenant_in_the_path_is_named(people, settings):
-    """And the pool is the resolver's, as on the pages."""
+    """The resolver determines the pool, as on the pages."""
     settings.COGNITO_RESET = {
         **settings.COGNITO_RESET,
         "POOLS": {"default": people.pool, "acme": people.pool},
@@ -165,7 +178,7 @@ def test_a_tenant_in_the_path_is_named(people, settings):
 
 
 def test_markup_in_a_handed_over_name_is_text(people):
-    """Whatever Cognito took for a name."""
+    """A name may contain anything that Cognito accepts."""
     client = Client()
     page = client.get(handed_over(client, '"><script>').url)
     assert "<script>" not in page.content.decode()
@@ -177,7 +190,7 @@ def test_markup_in_a_handed_over_name_is_text(people):
 @pytest.mark.urls("tests.test_ways_in")
 @pytest.mark.parametrize("login_required", [False, True])
 def test_the_admins_own_link_leads_to_the_first_page(people, settings, login_required):
-    """One line; also where every other view requires a login."""
+    """The README's line is enough, even if every other view requires a login."""
     if login_required:
         settings.MIDDLEWARE = [
             *settings.MIDDLEWARE,
@@ -194,7 +207,7 @@ def test_the_admins_own_link_leads_to_the_first_page(people, settings, login_req
 
 
 def test_without_that_line_the_admin_has_no_link(people):
-    """The test above sees what the line does."""
+    """Without the line there is no link, so the test above is able to fail."""
     assert "password_reset" not in Client().get("/admin/login/").content.decode()
 
 
@@ -215,15 +228,16 @@ def test_templates_with_djangos_own_names_work(people):
     assert not people.can_sign_in("alice", PASSWORD)
 
 
+@pytest.mark.requirement("U26")
 @pytest.mark.urls("tests.test_ways_in")
 def test_u26_password_managers_find_the_first_page():
-    """U26: a redirect for now, as the W3C has it, and no page of its own."""
+    """The well-known URL redirects temporarily, as the W3C specifies."""
     response = Client().get("/.well-known/change-password")
     assert (response.status_code, response.url) == (302, START)
 
 
 def test_the_hand_over_needs_no_page_of_ours_to_be_open(people):
-    """It is a function of the site's view: no middleware and no state but the session."""
+    """The site's view calls a function. It needs no middleware, and no state but the session."""
     request = RequestFactory().post("/sign-in/")
     request.session = Client().session
     assert redirect_to_reset(request, "alice").url == START

@@ -1,110 +1,91 @@
 """
-The pages, as plain Django views (an APIView would be exempt from CSRF):
+The pages, as plain Django views in the shape of django.contrib.auth's:
 
-- RequestView: ask for a code. GET shows the form; POST sends and goes on to confirm.
-- ConfirmView: enter the code with a new password. POST sets it and goes on to done.
-- DoneView: says once what came of it.
+- RequestView: ask for a code. GET shows the form; POST sends the code and redirects to the next page.
+- ConfirmView: enter the code with a new password. POST sets it and redirects to the last page.
+- DoneView: show the result once.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import RedirectURLMixin
 from django.core.exceptions import SuspiciousOperation
-from django.db import transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.http.multipartparser import MultiPartParserError
 from django.middleware.csrf import CsrfViewMiddleware
-from django.shortcuts import redirect, render, resolve_url
+from django.shortcuts import redirect, resolve_url
 from django.urls import NoReverseMatch, reverse
 from django.utils.decorators import decorator_from_middleware, method_decorator
 from django.utils.functional import Promise
 from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
-from django.views import View
 from django.views.decorators.cache import never_cache
 from django.views.decorators.clickjacking import xframe_options_deny
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
-from rest_framework.exceptions import ErrorDetail, ValidationError
-from rest_framework.serializers import Serializer
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.generic.base import ContextMixin, TemplateResponseMixin, View
+from rest_framework.exceptions import ValidationError
 
 from cognito_reset.cognito.errors import (
-    CognitoResetMisconfigured,
     MaybeSent,
     OutcomeUnknown,
     ResetError,
     Throttled,
+    misconfigured,
 )
-from cognito_reset.conf import conf
-from cognito_reset.pages.session import Flow
+from cognito_reset.conf import CognitoResetMisconfigured, conf
+from cognito_reset.pages.forms import PageError, form_values, page_fields
+from cognito_reset.pages.session import ResetState
 from cognito_reset.resets.flow import (
     BODY_LIMIT,
-    RESEND_AFTER_SECONDS,
+    Attempt,
     CodeRequested,
-    ConfirmReset,
-    Problem,
-    RequestCode,
-    Step,
-    misconfigured,
-    problems,
+    Confirmed,
+    confirm_reset,
+    is_utf8,
+    make_serializer,
+    request_code,
     resolve_pool,
+    validate,
 )
-from cognito_reset.resets.passwords import PasswordPolicy
+from cognito_reset.resets.problems import Problem, problems
+from cognito_reset.resets.serializers import ConfirmResetSerializer, RequestCodeSerializer
+from cognito_reset.resets.stores import outside_transactions
 
-
-@dataclass(frozen=True)
-class PageField:
-    """A serializer's field as a template shows it. ``value`` is empty for what must not come back."""
-
-    name: str
-    label: str
-    help_text: str
-    value: str
-    type: str
-    autocomplete: str
-    inputmode: str
-    errors: Sequence[str]
-    policy: PasswordPolicy | None
-
-    @property
-    def id(self) -> str:
-        return f"id_{self.name}"
-
-
-@dataclass(frozen=True)
-class PageError:
-    """One line of the error summary. ``id`` is that of the field that it leads to, or ""."""
-
-    id: str
-    message: str
+SERIALIZERS: Final[Mapping[str, type[RequestCodeSerializer]]] = {
+    "request": RequestCodeSerializer,
+    "confirm": ConfirmResetSerializer,
+}
 
 
 def guarded(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """Refuse a body that no form of ours makes, before anything reads it. Keep the address here."""
+    """
+    Refuse bodies that are too large, of unknown length or not in UTF-8, before anything reads them. Set
+    Referrer-Policy.
+    """
 
     @wraps(view)
     def guard(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         length = request.META.get("CONTENT_LENGTH") or ("" if request.method == "POST" else "0")
-        if length.isdecimal() and len(length) < 10 and int(length) <= BODY_LIMIT:
+        if not length:  # sent in chunks; over ASGI all of them would be read
+            response = _plain(_("The request doesn't say how long it is."), 411)
+        elif not (length.isdecimal() and len(length) < 10 and int(length) <= BODY_LIMIT):
+            response = _plain(_("The request is too large."), 413)
+        elif not is_utf8(request):
+            response = _plain(_("The request cannot be read."), 400)
+        else:
+            request.encoding = "utf-8"  # Django refuses a form whose charset is spelled "utf8"
             try:
                 response = view(request, *args, **kwargs)
             except (MultiPartParserError, SuspiciousOperation):  # too many fields, or broken ones
-                text = _("The request cannot be read.")
-                response = HttpResponse(text, status=400, content_type="text/plain")
-        elif length:
-            text = _("The request is too large.")
-            response = HttpResponse(text, status=413, content_type="text/plain")
-        else:  # sent in chunks, which over ASGI would be read to their end
-            text = _("The request doesn't say how long it is.")
-            response = HttpResponse(text, status=411, content_type="text/plain")
+                response = _plain(_("The request cannot be read."), 400)
         # Not "no-referrer": browsers then send "Origin: null", which Django's CSRF check refuses.
         response.headers["Referrer-Policy"] = "same-origin"
         return response
@@ -114,20 +95,19 @@ def guarded(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponse
 
 class _Csrf(CsrfViewMiddleware):
     """
-    Find what Django finds, and leave the answer to ``dispatch()``: cookies get lost, and Django's own
-    page of refusal leads nowhere.
+    Django's CSRF check, except that ``dispatch()`` answers a failure: it shows the form again instead of
+    Django's error page, because cookies get lost.
     """
 
     def _reject(self, request: HttpRequest, reason: str) -> None:
         super()._reject(request, reason)  # type: ignore[misc]  # the stubs lack it; it also logs
-        request.cognito_reset_expired = True  # type: ignore[attr-defined]  # a note of our own
+        request.cognito_reset_expired = True  # type: ignore[attr-defined]  # read in dispatch()
 
 
-class PageView(View):
-    """What the three pages share."""
+class PageView(TemplateResponseMixin, ContextMixin, View):
+    """What the three pages share. Subclasses may set ``template_name`` and ``extra_context``."""
 
     http_method_names = ["get", "head", "post", "options"]
-    template_name: ClassVar[str]
 
     @method_decorator(
         [
@@ -135,226 +115,227 @@ class PageView(View):
             sensitive_post_parameters(),
             never_cache,
             xframe_options_deny,
-            csrf_exempt,  # of the middleware, which would read the body first: see below
+            csrf_exempt,  # the site's middleware would read the body before ``guarded``
             guarded,
             decorator_from_middleware(_Csrf),
-            # ATOMIC_REQUESTS could take an attempt back, and would hold a lock during the call.
-            transaction.non_atomic_requests,
+            outside_transactions,
         ]
     )
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
             self.pool = resolve_pool(request, kwargs.get("pool"))
-            self.flow = Flow(request, self.pool)
+            self.state = ResetState(request, self.pool)
             if getattr(request, "cognito_reset_expired", False):
                 return self.expired()
             return super().dispatch(request, *args, **kwargs)
         except CognitoResetMisconfigured as error:
             failure = misconfigured(error)
-        # Reads no setting, for one of them is the fault.
-        response = HttpResponse(failure.message, status=503, content_type="text/plain")
+        # Don't read settings here: one of them can't be used.
+        response = _plain(failure.message, 503)
         response.headers["Retry-After"] = str(failure.retry_after)
         return response
 
     def expired(self) -> HttpResponseBase:
-        """Answer a request without a valid CSRF token, of which nothing may be done."""
+        """Answer a request that failed the CSRF check."""
         return self.http_method_not_allowed(self.request)
 
     def url(self, name: str) -> str:
-        # The very namespace that the visitor is in, so that a reset ends where it began.
+        """Return the address of another page, in the namespace of the current one."""
         match = self.request.resolver_match
         if match is None:
             return reverse(f"cognito_reset:{name}")
-        # What the path holds, of a tenant say, and not what the include adds.
+        # Keep what was captured from the path, such as a tenant, but not what was passed to include().
         added: dict[str, Any] = match.extra_kwargs  # type: ignore[attr-defined]  # the stubs lack it
         captured = {name: value for name, value in match.kwargs.items() if name not in added}
-        # A view that is mounted by itself, under a name of Django's own, has no namespace.
+        # A view outside of our URLconf, for example named "password_reset", has no namespace.
         return reverse(f"{match.namespace or 'cognito_reset'}:{name}", kwargs=captured)
 
-    def render(self, *, template: str = "", status: int = 200, **context: Any) -> HttpResponse:
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         common = {
             "sign_in_url": _resolved(conf.sign_in_url),
             "contact_url": _resolved(conf.contact_url),
             "request_url": self.url("request"),
             "confirm_url": self.url("confirm"),
         }
-        return render(
-            self.request, template or self.template_name, {**common, **context}, status=status
-        )
+        return super().get_context_data(**{**common, **kwargs})
 
 
 class StepView(RedirectURLMixin, PageView):
     """
-    A page with the form of one step. Subclasses say what follows when the step is done. A "next"
-    that leads to an allowed host is carried along, and all others are dropped.
+    A page with the form of one step. After the reset, it redirects to the ``next`` parameter if its host is
+    allowed. Any other value is ignored.
     """
 
-    step_class: ClassVar[type[Step]]
+    step: ClassVar[str]
     fields: ClassVar[Sequence[str]]
-    stop_template_name: ClassVar[str] = "cognito_reset/stop.html"
-
-    def step(self) -> Step:
-        return self.step_class(self.request, pool=self.pool, interface="pages")
+    stop_template_name = "cognito_reset/stop.html"
+    success_url: str | None = None
 
     def url(self, name: str) -> str:
         url, following = super().url(name), self.get_redirect_url()
         return f"{url}?{urlencode({'next': following})}" if following and name != "done" else url
 
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        return self.render_form({"username": self.flow.username})
+        return self.form_response(self.state.username)
 
-    @sensitive_variables()
     def post(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        step = self.step()
-        serializer = step.serializer_class()
-        data = {name: request.POST.get(name, "") for name in self.fields}
+        username = request.POST.get("username", "")
         try:
-            return self.done(step, step.run(_single_values(request.POST, serializer)))
+            values = form_values(request.POST, SERIALIZERS[self.step]())
+            result = self.perform(Attempt(self.pool, "pages", request), values)
         except ValidationError as error:
-            return self.render_form(data, problems(error))
+            found = problems(error)
         except ResetError as error:
-            return self.refused(step, error, data)
+            return self.failed(error, username)
+        else:
+            return self.form_valid(result)
+        return self.form_response(username, found)
 
-    @sensitive_variables()
+    def perform(self, attempt: Attempt, values: dict[str, Any]) -> Any:
+        raise NotImplementedError
+
+    def form_valid(self, result: Any) -> HttpResponse:
+        """Redirect to what follows the step."""
+        raise NotImplementedError
+
+    def failed(self, error: ResetError, username: str) -> HttpResponse:
+        if error.field:
+            return self.form_response(username, problems(error))
+        return self.stop_response(error, username)
+
     def expired(self) -> HttpResponse:
         text = _(
             "This page was open for too long, or your browser keeps no cookies. Check what you "
             "entered, and try again."
         )
-        data = {name: self.request.POST.get(name, "") for name in self.fields}
-        return self.render_form(data, [Problem("expired", str(text), None)], status=403)
+        username = self.request.POST.get("username", "")
+        return self.form_response(username, [Problem("expired", str(text), None)], status=403)
 
-    def done(self, step: Step, result: Any) -> HttpResponse:
-        raise NotImplementedError
-
-    @sensitive_variables()
-    def refused(self, step: Step, error: ResetError, data: dict[str, str]) -> HttpResponse:
-        if error.field:
-            return self.render_form(data, problems(error))
-        return self.render_stop(error, data)
-
-    @sensitive_variables()
-    def render_form(
-        self, data: dict[str, str], found: Sequence[Problem] = (), *, status: int = 400
+    def form_response(
+        self, username: str, found: Sequence[Problem] = (), *, status: int = 400
     ) -> HttpResponse:
-        username = self.known_username(data)
-        return self.render(
-            status=status if found else 200,
-            fields=self.page_fields(data, found),
+        known = self.known_username(username)
+        context = self.get_context_data(
+            fields=self.page_fields(username, found),
             errors=[
                 PageError(
                     f"id_{problem.attr}" if problem.attr in self.fields else "", problem.detail
                 )
                 for problem in found
             ],
-            username=username,
-            sent=bool(username) and not found and self.flow.note != "required",
-            note=self.flow.note if username else "",
-            resend_after=self.flow.resend_after,
-            destination=self.flow.destination if conf.show_destination else None,
+            username=known,
+            sent=bool(known) and not found and self.state.note != "required",
+            note=self.state.note if known else "",
+            resend_after=self.state.resend_after if known else 0,
+            destination=self.state.destination if known and conf.show_destination else None,
         )
+        return self.render_to_response(context, status=status if found else 200)
 
-    @sensitive_variables()
-    def render_stop(self, error: ResetError, data: dict[str, str]) -> HttpResponse:
+    def stop_response(self, error: ResetError, username: str) -> HttpResponse:
         reason = "throttled" if isinstance(error, Throttled) else "unavailable"
         retry_after = error.retry_after or 0
-        response = self.render(
-            template=self.stop_template_name,
-            status=error.status,
+        self.template_name = self.stop_template_name
+        context = self.get_context_data(
             reason="maybe_sent" if isinstance(error, MaybeSent) else reason,
-            step=self.step_class.name,
+            step=self.step,
             retry_after=retry_after,
             wait=_wait(retry_after),
-            fields=self.page_fields(data),
-            username=self.known_username(data),
+            fields=self.page_fields(username),
+            username=self.known_username(username),
         )
+        response = self.render_to_response(context, status=error.status)
         response.headers["Retry-After"] = str(retry_after)
         return response
 
-    def known_username(self, data: dict[str, str]) -> str:
-        """Give the session's name, unless another was typed."""
-        return self.flow.username if data["username"] in ("", self.flow.username) else ""
+    def known_username(self, username: str) -> str:
+        """Return the session's username, or "" if another one was typed."""
+        return self.state.username if username in ("", self.state.username) else ""
 
-    @sensitive_variables()
-    def page_fields(self, data: dict[str, str], found: Sequence[Problem] = ()) -> list[PageField]:
-        serializer = self.step().serializer()
-        return [
-            PageField(
-                name=name,
-                label=str(field.label),
-                help_text=str(field.help_text or ""),
-                value="" if field.write_only else data.get(name, ""),
-                type=field.style.get("input_type", "text"),
-                autocomplete=field.style["autocomplete"],
-                inputmode=field.style.get("inputmode", ""),
-                errors=[problem.detail for problem in found if problem.attr == name],
-                policy=serializer.context["policy"] if name == "password" else None,
-            )
-            for name, field in serializer.fields.items()
-            if name in self.fields
-        ]
+    def page_fields(self, username: str, found: Sequence[Problem] = ()) -> list[Any]:
+        serializer = make_serializer(SERIALIZERS[self.step], self.pool)
+        return list(page_fields(serializer, self.fields, username, found))
 
 
 class RequestView(StepView):
+    """Ask for a code. ``success_url`` is the next page's address, by default the confirm page's."""
+
     template_name = "cognito_reset/request.html"
-    step_class = RequestCode
+    step = "request"
     fields = ("username",)
 
-    def done(self, step: Step, result: CodeRequested) -> HttpResponse:
-        destination = result.delivery.destination if result.delivery else None
-        again = self.flow.username == step.username and self.flow.note != "required"
-        more = {"destination": destination, "note": "again" if again else ""}
-        self.flow.start(step.username, resend_after=RESEND_AFTER_SECONDS, **more)
-        return redirect(self.url("confirm"))
+    def perform(self, attempt: Attempt, values: dict[str, Any]) -> CodeRequested:
+        return request_code(attempt, values)
 
-    def refused(self, step: Step, error: ResetError, data: dict[str, str]) -> HttpResponse:
-        if isinstance(error, Throttled) and error.cool_down:  # a double click, or a refresh
-            same = self.flow.username == step.username
-            more = {"destination": self.flow.destination, "note": self.flow.note} if same else {}
-            self.flow.start(step.username, resend_after=error.retry_after or 0, **more)
-            return redirect(self.url("confirm"))
-        return super().refused(step, error, data)
+    def get_success_url(self) -> str:
+        return self.success_url or self.url("confirm")
+
+    def form_valid(self, result: CodeRequested) -> HttpResponse:
+        again = self.state.username == result.username and self.state.note != "required"
+        self.state.start(
+            result.username,
+            resend_after=result.resend_after,
+            destination=result.delivery.destination if result.delivery else None,
+            note="again" if again else "",
+        )
+        return redirect(self.get_success_url())
+
+    def failed(self, error: ResetError, username: str) -> HttpResponse:
+        if not (isinstance(error, Throttled) and error.cool_down):
+            return super().failed(error, username)
+        # A code was requested a moment ago, so answer as if this request had succeeded.
+        attempt = Attempt(self.pool, "pages", self.request)
+        name = validate(SERIALIZERS[self.step], attempt, {"username": username})["username"]
+        kept = self.state if name == self.state.username else None
+        destination, note = (kept.destination, kept.note) if kept else (None, "")
+        wait = error.retry_after or 0
+        self.state.start(name, resend_after=wait, destination=destination, note=note)
+        return redirect(self.get_success_url())
 
 
 class ConfirmView(StepView):
+    """
+    Set the new password. Afterwards, redirect to ``next``, to ``success_url`` or to the done page, in this
+    order. The person isn't signed in.
+    """
+
     template_name = "cognito_reset/confirm.html"
-    step_class = ConfirmReset
+    step = "confirm"
     fields = ("username", "confirmation_code", "password")
-    success_url: str | None = None  # instead of the done page
 
-    def done(self, step: Step, result: None) -> HttpResponse:
-        """
-        Lead on, and sign nobody in. A site that wants that overrides this: ``step.username`` is who
-        has just proved to read the messages of the account.
-        """
-        elsewhere = self.get_redirect_url() or self.success_url
-        if elsewhere:
-            self.flow.end()
-            return redirect(elsewhere)
-        signed_out = getattr(self.request, "cognito_reset_signed_out", False)
-        self.flow.finish("confirmed", note="signed_out" if signed_out else "")
-        return redirect(self.url("done"))
+    def perform(self, attempt: Attempt, values: dict[str, Any]) -> Confirmed:
+        return confirm_reset(attempt, values)
 
-    @sensitive_variables()
-    def refused(self, step: Step, error: ResetError, data: dict[str, str]) -> HttpResponse:
+    def get_success_url(self) -> str:
+        return self.get_redirect_url() or self.success_url or self.url("done")
+
+    def form_valid(self, result: Confirmed) -> HttpResponse:
+        if self.get_success_url() == self.url("done"):
+            self.state.finish("confirmed", note="signed_out" if result.signed_out else "")
+        else:
+            self.state.end()
+        return redirect(self.get_success_url())
+
+    def failed(self, error: ResetError, username: str) -> HttpResponse:
         if isinstance(error, OutcomeUnknown):
-            # A page of its own address, for a refresh must not send the code again.
-            self.flow.finish("unknown")
+            # Redirect, so that a refresh doesn't submit the code again.
+            self.state.finish("unknown")
             return redirect(self.url("done"))
-        return super().refused(step, error, data)
+        return super().failed(error, username)
 
 
 class DoneView(PageView):
+    """Show the outcome once. If there is none, redirect to the first page."""
+
     template_name = "cognito_reset/done.html"
     http_method_names = ["get", "head", "options"]
 
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
-        outcome = self.flow.outcome
+        outcome, note = self.state.outcome, self.state.note
         if not outcome:
             return redirect(self.url("request"))
-        if request.method == "GET":  # once: the page belongs to one reset, not to an address
-            self.flow.end()
-        return self.render(outcome=outcome, note=self.flow.note)
+        if request.method == "GET":
+            self.state.end()
+        return self.render_to_response(self.get_context_data(outcome=outcome, note=note))
 
 
 def redirect_to_reset(
@@ -367,36 +348,22 @@ def redirect_to_reset(
     **kwargs: Any,
 ) -> HttpResponse:
     """
-    Lead from the site's own sign-in, where Cognito said PasswordResetRequiredException, to the first
-    page, or with ``code_sent`` (staff sent one) to the second: with the username in the session, not
-    in the address. ``kwargs`` are those of the path.
+    Redirect a user to the reset pages after Cognito answered PasswordResetRequiredException to the site's
+    own sign-in. Set ``code_sent`` if staff sent a code already. The username is stored in the session and
+    isn't in the address. ``kwargs`` are the arguments of the path.
     """
     url = reverse(f"{namespace}:{'confirm' if code_sent else 'request'}", kwargs=kwargs)
-    Flow(request, resolve_pool(request, pool)).start(username, resend_after=0, note="required")
+    state = ResetState(request, resolve_pool(request, pool))
+    state.start(username, resend_after=0, note="required")
     return redirect(url)
 
 
-@sensitive_variables()
-def _single_values(data: QueryDict, serializer: Serializer[Any]) -> dict[str, Any]:
-    """
-    Give a form as JSON would have it: "a.b" nested, each field once. DRF would take the last of a
-    repeated one, and what was checked need not be what was sent.
-    """
-    values: dict[str, Any] = {}
-    for key, sent in data.lists():
-        name, dot, inner = key.partition(".")
-        if name not in serializer.fields:
-            continue
-        target, member = (values.setdefault(name, {}), inner) if dot else (values, name)
-        if len(sent) > 1 or not isinstance(target, dict) or member in target:
-            detail = ErrorDetail(str(_("Enter one value only.")), "invalid")
-            raise ValidationError({name: [detail]})
-        target[member] = sent[0]
-    return values
+def _plain(text: Any, status: int) -> HttpResponseBase:
+    return HttpResponse(text, status=status, content_type="text/plain")
 
 
 def _resolved(url: str | None) -> str | None:
-    """Give a setting's path, address or URL name as an address, or None: a link is no reason to fail."""
+    """Return the address that a setting names, or None if it can't be resolved."""
     try:
         return resolve_url(url) if isinstance(url, (str, Promise)) and url else None
     except NoReverseMatch:

@@ -101,13 +101,13 @@ def site(start):
 
 @pytest.fixture(scope="module")
 def limited(start):
-    """The demo with its limits, which nobody's name has met yet."""
+    """The demo with its limits, none of which is used yet."""
     return start()
 
 
 @pytest.fixture
 def window(chromium, app):
-    """A window with the apps, which asks nobody but the two sites of the test."""
+    """A window with the apps, which may request only the two sites of the test."""
     with windows(chromium, app, lambda message: False) as (opened, complaints):
         window = opened()
         asked = []
@@ -126,7 +126,7 @@ def call(window, demo, kind, method, *given):
 
 @pytest.mark.parametrize("kind", ENDPOINTS)
 def test_a_reset_from_another_origin(window, site, kind):
-    """Request, wrong code, weak password, confirm: each answer arrives as what it is."""
+    """Request, wrong code, weak password and confirmation get their own answers."""
     visitor = Visitor(site.url)
     refused = {"rest": "code_invalid"}.get(kind, "CodeMismatchException")
     weak = {"rest": "password_too_short"}.get(kind, "InvalidPasswordException")
@@ -148,7 +148,7 @@ def test_a_reset_from_another_origin(window, site, kind):
 
 @pytest.mark.parametrize("kind", ENDPOINTS)
 def test_nobody_gets_the_same_answer_as_anybody(window, site, kind):
-    """And a shape that each client takes for a success."""
+    """Every client takes the answer for a success."""
     known = call(window, site, kind, "requestCode", "bob")
     unknown = call(window, site, kind, "requestCode", "bobby")
     for seen in (known, unknown):
@@ -158,7 +158,7 @@ def test_nobody_gets_the_same_answer_as_anybody(window, site, kind):
 
 
 def test_the_rules_can_be_shown_before_one_types(window, site):
-    """In words, for password managers, and as patterns."""
+    """The rules come as texts, as passwordrules and as patterns."""
     endpoint = site.url + ENDPOINTS["rest"]
     rules = window.evaluate("(endpoint) => window.rules(endpoint, 'Secret 🔑')", endpoint)
     assert rules["left"] == ["password_no_number"]
@@ -175,7 +175,7 @@ def test_a_limit_is_cognitos_own(window, limited, kind):
 
 
 def test_how_long_to_wait_can_be_read(window, limited):
-    """Retry-After of the REST endpoints, from another origin."""
+    """A page of another origin can read Retry-After of the REST endpoints."""
     call(window, limited, "rest", "requestCode", "nobody")
     second = call(window, limited, "rest", "requestCode", "nobody")
     assert second["codes"] == ["throttled"]
@@ -220,7 +220,7 @@ def fill_in(window, code, password):
 
 
 def test_the_authenticator_resets_a_password(authenticator, site):
-    """By its own forms, in which the site's refusals can be read; then one can sign in."""
+    """Its own forms show the site's errors. After the reset, the new password signs in."""
     visitor = Visitor(site.url)
     window = authenticator(site, "heidi")
     fill_in(window, "000000", NEW_PASSWORD)
@@ -234,7 +234,7 @@ def test_the_authenticator_resets_a_password(authenticator, site):
 
 
 def test_the_authenticator_shows_a_limit(authenticator, limited):
-    """At "Resend Code", which comes too early."""
+    """A click on "Resend Code" that comes too early shows the limit."""
     window = authenticator(limited, "nobody-in-particular")
     window.click("text=Resend Code")
     window.wait_for_selector("text=/too many|wait|try again/i")

@@ -1,4 +1,4 @@
-"""The demo as a visitor meets it: the whole way in a real browser."""
+"""The demo in a real browser, as a visitor uses it."""
 
 from __future__ import annotations
 
@@ -52,11 +52,12 @@ def newest_code(window, name):
     return newest.locator(".demo-code").inner_text()
 
 
+@pytest.mark.requirement("U9")
 @pytest.mark.parametrize(
     ("script", "name"), [(True, "alice"), (False, "bob")], ids=["JavaScript", "no JavaScript"]
 )
 def test_u9_a_visitor_resets_a_password(open_window, script, name):
-    """U9: request, read the code in the inbox, confirm, sign in; the old password is refused."""
+    """Request, read the code in the inbox, confirm, sign in; the old password is refused."""
     window = open_window(java_script_enabled=script)
     assert f"accepted the password of {name}" in sign_in(window, name, PASSWORD)
     window.click("text=Forgot your password?")
@@ -75,7 +76,7 @@ def test_u9_a_visitor_resets_a_password(open_window, script, name):
 
 
 def test_a_visitor_follows_the_link_in_the_mail(open_window, site):
-    """From the mail, as the inbox shows it, to a new window with all filled in but the password."""
+    """The link in the mail opens a new window, where only the password is missing."""
     visitor = Visitor(site)
     assert visitor.post_json("/api/password-reset/", username="heidi").status == 202
     window = open_window()
@@ -100,7 +101,9 @@ def test_a_visitor_follows_the_link_in_the_mail(open_window, site):
 
 @pytest.mark.parametrize("path", ["/spa/", "/sdk/"])
 def test_the_single_page_app_resets_a_password(open_window, path):
-    """The same by fetch() or by an AWS SDK: errors at their fields first, then the new password."""
+    """
+    With fetch() or an AWS SDK, errors are shown at their fields, and then the password is changed.
+    """
     window = open_window()
     window.goto(path)
     window.click("text=Send code")
@@ -127,7 +130,7 @@ def test_the_single_page_app_resets_a_password(open_window, path):
 
 @pytest.mark.parametrize("path", ["/spa/", "/sdk/"])
 def test_errors_are_spoken_in_their_language(open_window, path):
-    """The forms are in English, what the site answers isn't: each field has its own."""
+    """The forms are in English, but the site's answers aren't, so each text has its own lang."""
     window = open_window(locale="ar")
     window.goto(path)
     window.fill("#username", "nobody")
@@ -145,7 +148,7 @@ def test_errors_are_spoken_in_their_language(open_window, path):
 
 @pytest.mark.parametrize("path", ["/spa/", "/sdk/"])
 def test_a_lost_answer_is_no_refusal(open_window, path):
-    """The single-page apps say that they heard nothing."""
+    """The single-page apps report that there was no answer."""
     window = open_window()
     window.goto(path)
     window.fill("#username", "nobody")
@@ -170,13 +173,14 @@ def test_staff_send_a_reset_from_the_admin(open_window):
     assert window.url.endswith("/password-reset/confirm/")
 
 
+@pytest.mark.requirement("U20")
 @pytest.mark.parametrize(
     "path",
     ["/", "/password-reset/", "/password-reset/confirm/", "/spa/", "/sdk/", "/inbox/", "/sign-in/"],
 )
 @pytest.mark.parametrize("width", [320, 1280])
 def test_u20_pages_fit_the_window(open_window, path, width):
-    """U20: nothing to scroll sideways for, on a phone or on a desk, and no breach of the policy."""
+    """No page scrolls sideways, on phones or desktops, and none violates the policy."""
     window = open_window(viewport={"width": width, "height": 700})
     window.add_init_script(COLLECT)
     assert window.goto(path).status == 200
@@ -184,8 +188,9 @@ def test_u20_pages_fit_the_window(open_window, path, width):
     assert window.evaluate("window.violations") == []
 
 
+@pytest.mark.requirement("U28")
 def test_u28_a_code_works_in_another_browser(open_window, site):
-    """U28: the confirm page opens without a session, for a code asked for elsewhere."""
+    """The confirm page opens without a session, for a code asked for elsewhere."""
     visitor = Visitor(site)
     assert visitor.post_json("/api/password-reset/", username="heidi").status == 202
     window = open_window()

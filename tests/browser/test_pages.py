@@ -31,6 +31,7 @@ def site(people, settings):
         **settings.COGNITO_RESET,
         "SIGN_IN_URL": "/sign-in/",
         "CONTACT_URL": "/contact/",
+        "LIMITS": {},
     }
     settings.LANGUAGES = [("en", "English"), ("ar", "Arabic")]
     return SimpleNamespace(people=people, settings=settings)
@@ -87,11 +88,12 @@ def sent(page, site):
 
 def sent_again(page, site):
     wait_over(page, site)
+    LedgerSlot.objects.all().delete()  # only the browser's clock was moved
     send(page, SEND)
 
 
 def from_sign_in(page, *, code_sent):
-    """As a site's own sign-in leads there."""
+    """Open the pages as a site's own sign-in does."""
     client = Client()
     following = handed_over(client, code_sent=code_sent).url
     cookie = client.cookies["sessionid"].value
@@ -129,7 +131,7 @@ def refused(page, site):
 
 def weak_password(page, site):
     ask(page)
-    # As without the script, which wouldn't send it.
+    # Without JavaScript, which wouldn't send it.
     page.evaluate(
         "document.querySelectorAll('[data-cr-pattern]').forEach(rule => rule.dataset.crPattern = '')"
     )
@@ -246,7 +248,7 @@ STATES = [
     down_at_confirm,
 ]
 
-# Only a script knows that the time is over, and what the link says.
+# Only JavaScript can tell that the wait is over, and read the link's fragment.
 NEED_SCRIPT = (wait_over, sent_again, linked)
 
 in_every_state = pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
@@ -264,10 +266,11 @@ LOOKS = {
 # The whole way
 
 
+@pytest.mark.requirement("D9", "U5", "U9")
 @with_and_without_script
 @in_both_directions
 def test_u9_a_person_gets_through(site, open_page, script, language):
-    """D9, U5, U9: from the first page to a password that works, and a strict policy refuses nothing."""
+    """A whole reset works, and a strict Content-Security-Policy blocks nothing."""
     page = open_page(java_script_enabled=script, locale=language)
     ask(page)
     assert address(page) == CONFIRM
@@ -278,8 +281,11 @@ def test_u9_a_person_gets_through(site, open_page, script, language):
     assert not site.people.can_sign_in("alice", PASSWORD)
 
 
+@pytest.mark.requirement("U28")
 def test_u28_a_person_gets_through_without_a_session(site, open_page):
-    """U28: with cookies lost on the way, the username is asked for, and the code still works."""
+    """
+    If the cookies are lost in between, the page asks for the username, and the code still works.
+    """
     page = open_page()
     ask(page)
     page.context.clear_cookies()
@@ -289,8 +295,9 @@ def test_u28_a_person_gets_through_without_a_session(site, open_page):
     assert address(page) == DONE
 
 
+@pytest.mark.requirement("U9", "U12")
 def test_u9_a_person_without_script_learns_to_wait(site, open_page):
-    """U9, U12: the wait is said by the server, which also keeps to it."""
+    """The server shows the wait and enforces it."""
     limits(site, request={"identifier": "1/m"})
     page = open_page(java_script_enabled=False)
     ask(page)
@@ -300,8 +307,9 @@ def test_u9_a_person_without_script_learns_to_wait(site, open_page):
     assert [operation for operation, _ in site.people.emulator.calls] == ["ForgotPassword"]
 
 
+@pytest.mark.requirement("U9")
 def test_u9_without_script_nothing_shows_that_would_need_it(open_page):
-    """U9: no button that does nothing."""
+    """Buttons that need JavaScript are hidden."""
     page = open_page(java_script_enabled=False)
     ask(page)
     assert page.locator("[aria-controls=id_password]").is_hidden()
@@ -311,8 +319,9 @@ def test_u9_without_script_nothing_shows_that_would_need_it(open_page):
 # What the script adds
 
 
+@pytest.mark.requirement("U2")
 def test_u2_the_summary_has_the_focus_and_leads_to_the_field(open_page):
-    """U2: the page opens at its errors, and a link there puts the cursor into the field."""
+    """The page opens at its errors, and their links move the cursor into the field."""
     page = open_page()
     page.goto(CONFIRM)
     send(page, CHANGE)
@@ -322,14 +331,18 @@ def test_u2_the_summary_has_the_focus_and_leads_to_the_field(open_page):
 
 
 def test_the_focus_stays_where_it_is_without_an_error(open_page):
-    """A page that has nothing wrong takes no focus."""
+    """A page without an error doesn't move the focus."""
     page = open_page()
     page.goto(START)
     assert page.evaluate(f"{FOCUSED} === document.body")
 
 
+@pytest.mark.requirement("U10")
 def test_u10_the_password_can_be_shown_and_hidden(open_page):
-    """U10: by mouse or key, said to all, and hidden again before it is sent."""
+    """
+    It works by mouse and keyboard, is announced, and the password is hidden again before it is
+    sent.
+    """
     page = open_page()
     ask(page)
     button = page.locator("[aria-controls=id_password]")
@@ -354,6 +367,7 @@ def test_u10_the_password_can_be_shown_and_hidden(open_page):
     assert page.get_attribute("#id_password", "type") == "password"
 
 
+@pytest.mark.requirement("U12")
 @pytest.mark.parametrize(
     ("left", "text"),
     [
@@ -363,7 +377,10 @@ def test_u10_the_password_can_be_shown_and_hidden(open_page):
     ],
 )
 def test_u12_the_wait_counts_down(open_page, left, text):
-    """U12: in whole sentences, in their plural, and out of hearing."""
+    """
+    The wait is a whole sentence with the right plural, and screen readers don't announce every
+    second.
+    """
     page = open_page()
     page.clock.install(time=0)
     page.clock.pause_at(1)
@@ -377,8 +394,9 @@ def test_u12_the_wait_counts_down(open_page, left, text):
     )
 
 
+@pytest.mark.requirement("U12")
 def test_u12_during_the_wait_the_button_is_there_and_sends_nothing(site, open_page):
-    """U12: it can have the focus, says that it is disabled and why, and no request leaves."""
+    """The button can be focused, says that it is disabled and why, and sends no request."""
     page = open_page()
     ask(page)
     button = page.locator(SEND)
@@ -394,14 +412,16 @@ def test_u12_during_the_wait_the_button_is_there_and_sends_nothing(site, open_pa
     assert page.evaluate("prevented") == [True, True]
 
 
+@pytest.mark.requirement("U12")
 def test_u12_after_the_wait_a_new_code_can_be_asked_for(site, open_page):
-    """U12: said once, in a status; the page that follows is for the newest code."""
+    """The end of the wait is announced once, as a status. The next page is for the newest code."""
     page = open_page()
     wait_over(page, site)
     button = page.locator(SEND)
     assert button.get_attribute("aria-disabled") == "false"
     assert page.inner_text("form [role=status][data-cr-over]") == "You can ask for a new code now."
     assert page.locator("#cr-wait").is_hidden()
+    LedgerSlot.objects.all().delete()  # only the browser's clock was moved
     send(page, SEND)
     assert address(page) == CONFIRM
     assert "we have sent another code. Use the newest one." in page.inner_text("main")
@@ -410,8 +430,9 @@ def test_u12_after_the_wait_a_new_code_can_be_asked_for(site, open_page):
     assert address(page) == DONE
 
 
+@pytest.mark.requirement("C7")
 def test_c7_a_double_click_sends_once(open_page):
-    """C7: the second click finds the form under way."""
+    """The second click does nothing, because the form is being sent."""
     page = open_page()
     page.goto(START)
     page.fill("#id_username", "alice")
@@ -423,8 +444,9 @@ def test_c7_a_double_click_sends_once(open_page):
     page.wait_for_url(f"**{CONFIRM}")
 
 
+@pytest.mark.requirement("C7")
 def test_c7_back_at_the_form_it_can_be_sent_again(open_page):
-    """C7: a page that comes back from history isn't dead."""
+    """After the back button, the form can be sent again."""
     page = open_page()
     ask(page)
     page.go_back()
@@ -435,8 +457,9 @@ def test_c7_back_at_the_form_it_can_be_sent_again(open_page):
     assert page.get_attribute(SEND, "aria-disabled") == "false"
 
 
+@pytest.mark.requirement("C7")
 def test_c7_a_stopped_page_can_be_sent_again(open_page):
-    """C7: who stops the browser while it waits isn't locked out of the form."""
+    """If the person stops loading, the form can be sent again."""
     page = open_page()
     page.clock.install()
     page.goto(START)
@@ -452,10 +475,11 @@ def test_c7_a_stopped_page_can_be_sent_again(open_page):
 # The link in the message
 
 
+@pytest.mark.requirement("D7", "U7", "U17")
 @pytest.mark.parametrize("session", ["", "alice", "bob"])
 @in_both_directions
 def test_d7_a_link_fills_the_form_and_tells_nobody(site, open_page, language, session):
-    """D7, U7, U17: name and code stay in the browser until the person sends them."""
+    """Name and code stay in the browser until the person sends them."""
     limits(site)
     page = open_page(locale=language)
     if session:
@@ -473,7 +497,7 @@ def test_d7_a_link_fills_the_form_and_tells_nobody(site, open_page, language, se
     assert page.evaluate("history.state") is None
     assert page.input_value("#id_username") == "alice"
     assert page.input_value("#id_confirmation_code") == code
-    # It opens where it says whose password is about to be changed: the one lead that shows.
+    # The page opens at the only text that says whose password will be changed.
     assert page.evaluate(f"{FOCUSED}.tagName") == "H1"
     with translation.override(language):
         heading = translation.gettext("Choose a new password")
@@ -515,7 +539,7 @@ def test_d7_a_link_fills_the_form_and_tells_nobody(site, open_page, language, se
     ],
 )
 def test_an_odd_fragment_does_nothing(open_page, fragment):
-    """What isn't exactly such a link leaves the page, the address and the focus as they are."""
+    """Any other fragment leaves the page, the URL and the focus unchanged."""
     page = open_page()
     ask(page)
     page.goto("about:blank")
@@ -527,8 +551,9 @@ def test_an_odd_fragment_does_nothing(open_page, fragment):
     assert page.locator("[data-cr-linked]").is_hidden()
 
 
+@pytest.mark.requirement("U7")
 def test_u7_markup_in_a_link_is_text(open_page):
-    """U7: whatever the name is, it is shown and never run."""
+    """Markup in a name is shown as text."""
     page = open_page()
     name = "<img/src=x/onerror=alert(1)>$&"
     page.goto(link(name))
@@ -537,7 +562,9 @@ def test_u7_markup_in_a_link_is_text(open_page):
 
 
 def test_a_link_works_on_the_open_page(open_page):
-    """In the same window only the fragment changes, and nothing is loaded. The query stays."""
+    """
+    In the same window only the fragment changes, and no page is loaded. The query string stays.
+    """
     page = open_page()
     page.goto(f"{CONFIRM}?next=/basket/")
     page.evaluate("location.hash = 'username=bob&code=654321'")
@@ -549,7 +576,7 @@ def test_a_link_works_on_the_open_page(open_page):
 
 
 def test_a_refused_link_leaves_its_name_to_be_mended(site, open_page):
-    """The session knows alice, the link bob: after a wrong code it is bob's form still."""
+    """The session has alice, the link bob. After a wrong code the form is still for bob."""
     page = open_page()
     ask(page)
     page.goto("about:blank")
@@ -561,8 +588,9 @@ def test_a_refused_link_leaves_its_name_to_be_mended(site, open_page):
     assert page.is_editable("#id_username")
 
 
+@pytest.mark.requirement("U9")
 def test_u9_without_script_a_link_leads_to_the_form(site, open_page):
-    """U9: the code is in the message, too, to be typed."""
+    """The message also contains the code, so that it can be typed."""
     page = open_page(java_script_enabled=False)
     code = site.people.code("alice")
     page.goto(link("alice", code))
@@ -576,8 +604,9 @@ def test_u9_without_script_a_link_leads_to_the_form(site, open_page):
 # The keyboard
 
 
+@pytest.mark.requirement("U21")
 def test_u21_the_keys_go_in_the_order_of_the_page(open_page):
-    """U21: from field to field, the main button before the one for a new code, help last."""
+    """The order is the fields, the main button, the button for a new code, and help."""
     page = open_page()
     ask(page)
     stops, places = [], []
@@ -604,9 +633,10 @@ def test_u21_the_keys_go_in_the_order_of_the_page(open_page):
     assert places == sorted(places)
 
 
+@pytest.mark.requirement("U21")
 @pytest.mark.parametrize("field", ["#id_confirmation_code", "#id_password"])
 def test_u21_enter_sends_the_main_form(open_page, field):
-    """U21: in any field, Enter changes the password and never asks for a code."""
+    """In any field, Enter changes the password and never asks for a code."""
     page = open_page()
     ask(page)
     with page.expect_request(lambda request: request.method == "POST") as sent:
@@ -614,8 +644,9 @@ def test_u21_enter_sends_the_main_form(open_page, field):
     assert path_of(sent.value.url) == CONFIRM
 
 
+@pytest.mark.requirement("U21")
 def test_u21_all_by_keyboard(site, open_page):
-    """U21: the whole way without a mouse."""
+    """A whole reset works without a mouse."""
     page = open_page()
     page.goto(START)
     page.keyboard.press("Tab")
@@ -635,6 +666,7 @@ def test_u21_all_by_keyboard(site, open_page):
 WIDE = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 
 
+@pytest.mark.requirement("U20")
 @pytest.mark.parametrize(
     ("state", "script"),
     [
@@ -646,7 +678,7 @@ WIDE = "document.documentElement.scrollWidth > document.documentElement.clientWi
 )
 @in_both_directions
 def test_u20_nothing_scrolls_sideways(site, open_page, state, language, script):
-    """U20: from 320 px up, and at 320 px with text of twice the size."""
+    """This holds from 320 px, and at 320 px with text of twice the size."""
     page = open_page(locale=language, java_script_enabled=script)
     state(page, site)
     for width in (1280, 768, 320):
@@ -656,9 +688,10 @@ def test_u20_nothing_scrolls_sideways(site, open_page, state, language, script):
     assert not page.evaluate(WIDE), "200 %"
 
 
+@pytest.mark.requirement("U20")
 @in_every_state
 def test_u20_targets_and_letters_are_large_enough(site, open_page, state):
-    """U20: 44 px for what is pressed, 16 px for what is typed, so that iOS doesn't zoom."""
+    """Targets have 44 px. Fields have 16 px letters, so that iOS doesn't zoom."""
     page = open_page(viewport={"width": 320, "height": 800})
     state(page, site)
     targets = page.locator("button, a.cr-button, .cr-input, .cr-help a, .cr-aside a").all()
@@ -673,8 +706,9 @@ def test_u20_targets_and_letters_are_large_enough(site, open_page, state):
         assert size >= 16
 
 
+@pytest.mark.requirement("U19")
 def test_u19_forced_colours_keep_their_borders(open_page):
-    """U19: without backgrounds, a button, a field and the summary still have an edge."""
+    """Without backgrounds, a button, a field and the summary still have an edge."""
     page = open_page(forced_colors="active")
     page.goto(CONFIRM)
     send(page, CHANGE)
@@ -686,9 +720,10 @@ def test_u19_forced_colours_keep_their_borders(open_page):
         assert style in (["1px", "solid"], ["2px", "solid"])
 
 
+@pytest.mark.requirement("U19")
 @in_every_state
 def test_u19_nothing_moves(site, open_page, state):
-    """U19: no transition and no animation, whatever a person has asked of the system."""
+    """There is no transition and no animation, whatever the person's preference is."""
     page = open_page()
     state(page, site)
     assert page.evaluate("document.getAnimations().length") == 0
@@ -696,8 +731,9 @@ def test_u19_nothing_moves(site, open_page, state):
     assert page.evaluate("document.getAnimations().length") == 0
 
 
+@pytest.mark.requirement("U24")
 def test_u24_a_theme_is_a_few_custom_properties(open_page):
-    """U24: a site's own colour and its only scheme, with nothing else overridden."""
+    """A site can set its own colour and its only colour scheme without other changes."""
     page = open_page(color_scheme="dark")
     page.goto(START)
     page.evaluate("document.documentElement.style.setProperty('--cr-accent', 'rgb(1, 2, 3)')")
@@ -707,18 +743,19 @@ def test_u24_a_theme_is_a_few_custom_properties(open_page):
     assert page.eval_on_selector(".cr-page", colour) == "rgb(255, 255, 255)"
 
 
-# What a machine can tell of WCAG
+# What a program can check of WCAG
 
 # Each width takes its time: all of them are `make thorough`.
 EVERY_WIDTH = bool(os.environ.get("COGNITO_RESET_EVERY_WIDTH"))
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 
 
+@pytest.mark.requirement("B15", "U19", "U25")
 @in_every_state
 @in_both_directions
 @with_and_without_script
 def test_u19_u25_axe_finds_nothing(site, open_page, axe, state, language, script):
-    """U19, U25, B15: no violation of WCAG 2.2 AA in light, in dark, in forced colours, on a phone."""
+    """axe finds no violation of WCAG 2.2 AA in light, dark and forced colours, and on a phone."""
     if not script and state in NEED_SCRIPT:
         return
     page = open_page(locale=language)
@@ -743,8 +780,9 @@ def test_u19_u25_axe_finds_nothing(site, open_page, axe, state, language, script
     assert found == []
 
 
+@pytest.mark.requirement("U11")
 def test_u11_the_rules_are_ticked_off_while_one_types(open_page, site):
-    """U11: by a mark and in words at once, and read out when typing stops."""
+    """Mark and words change at once, and are announced when typing stops."""
     page = open_page()
     page.clock.install()
     page.goto(CONFIRM)
@@ -769,8 +807,11 @@ def test_u11_the_rules_are_ticked_off_while_one_types(open_page, site):
     assert status.text_content() == ""
 
 
+@pytest.mark.requirement("U11", "U22")
 def test_u11_what_breaks_the_rules_costs_nothing(open_page, site):
-    """U11, U22: it isn't sent, so the code stays in its box; what is missed is marked and read out."""
+    """
+    The form isn't sent, so the code stays in its field. The unmet rules are marked and announced.
+    """
     page = open_page()
     ask(page)
     code = site.people.emulator.outbox[0].code
@@ -790,8 +831,9 @@ def test_u11_what_breaks_the_rules_costs_nothing(open_page, site):
     assert address(page) == DONE
 
 
+@pytest.mark.requirement("U11")
 def test_u11_a_password_that_is_not_done_is_not_said_to_be(open_page, site):
-    """U11: a space at an end keeps all the patterns, and is refused."""
+    """A space at an end satisfies all patterns, but is refused."""
     page = open_page()
     page.clock.install()
     page.goto(CONFIRM)
@@ -800,10 +842,11 @@ def test_u11_a_password_that_is_not_done_is_not_said_to_be(open_page, site):
     assert page.text_content("[data-cr-rules-status]") == ""
 
 
+@pytest.mark.requirement("U28")
 @with_and_without_script
 @pytest.mark.parametrize("path", [START, CONFIRM])
 def test_u28_cookies_lost_on_an_open_page_end_nothing(site, open_page, script, path):
-    """U28: the form comes back with a reason and what was typed, and works."""
+    """The form comes back with a reason and what was typed, and works."""
     page = open_page(java_script_enabled=script)
     page.goto(path)
     page.context.clear_cookies()

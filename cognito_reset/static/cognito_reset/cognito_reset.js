@@ -20,12 +20,13 @@
       show(shown);
       button.nextElementSibling.textContent = shown ? texts.shown : texts.hidden;
     });
-    // Browsers remember what was typed into a text field, but not a password.
+    // Browsers remember values of text fields, but not of password fields.
     input.form.addEventListener("submit", () => show(false));
   });
 
-  // The password's rules are ticked off at each key, and read out once typing stops. What doesn't
-  // keep them isn't sent, for the code would have to be typed again. All else the server judges.
+  // Tick off the password's rules at each key, and have screen readers read them when typing stops. Don't
+  // send a password that breaks a rule, because the person would have to type the code again. The server
+  // checks everything else.
   each("[data-cr-rules]", (list) => {
     const input = document.getElementById(list.dataset.crRules);
     const status = list.parentElement.querySelector("[data-cr-rules-status]");
@@ -57,11 +58,11 @@
       input.setAttribute("aria-invalid", "true");
       input.focus();
     });
-    left(); // a browser may have filled the field in
+    left(); // the browser may have filled in the field
   });
 
-  // A form whose button is marked as disabled isn't sent: while it is under way, or during the
-  // wait between two codes. The button keeps its focus.
+  // Don't send a form whose button is marked as disabled: while the form is being sent, and during the
+  // wait between two codes. A button that is only marked keeps the focus.
   each("[data-cr-form]", (form) => {
     const button = form.querySelector("[type=submit]");
     const wait = form.querySelector("[data-cr-wait]");
@@ -74,7 +75,7 @@
         event.preventDefault();
       } else if (!event.defaultPrevented) {
         disable(true);
-        setTimeout(release, 20000); // longer than the server takes: the person stopped the page
+        setTimeout(release, 20000); // longer than the server takes, so the person stopped the page
       }
     });
     addEventListener("pageshow", release);
@@ -91,7 +92,7 @@
         end = 0;
         clearInterval(timer);
         wait.hidden = true;
-        form.querySelector("[data-cr-over]").textContent = texts.over; // announced, once
+        form.querySelector("[data-cr-over]").textContent = texts.over; // screen readers announce it once
         button.removeAttribute("aria-describedby");
         release();
       }
@@ -101,15 +102,15 @@
 
   each("#id_confirmation_code", followLink);
 
-  // The link in the message ends in #username=alice&code=123456, which browsers send to nobody. It
-  // fills the form in, and the person sends it.
+  // The link in the message ends in #username=alice&code=123456. Browsers send this part to no server. Fill
+  // in the form from it; the person sends the form.
   function followLink(code) {
     const follow = () => {
       const link = new URLSearchParams(location.hash.slice(1));
       const username = link.get("username") || "";
       if (!/^[^\p{C}\p{Z}]{1,128}$/u.test(username) || !/^\d{1,10}$/.test(link.get("code"))) return;
       history.replaceState(null, "", location.href.split("#")[0]);
-      // The form for a new code, too. The session may know somebody else.
+      // Also in the form for another code, because the session may have another person's name.
       each("[data-cr-form] [name=username]", (input) => (input.value = username));
       code.value = link.get("code");
       const heading = document.querySelector(".cr-title");
@@ -122,7 +123,7 @@
       });
       each("[data-cr-no-code]", (part) => (part.hidden = true));
       heading.tabIndex = -1;
-      heading.focus(); // where it says whose password is about to be changed
+      heading.focus(); // the text after it tells whose password will be changed
     };
     follow();
     addEventListener("hashchange", follow);

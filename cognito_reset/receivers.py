@@ -1,192 +1,170 @@
 """
-What follows a reset. It hangs on the app's own signals, so that the flow knows nothing of it, and
-none of it can turn a reset that was done into a failure: what goes wrong is logged and signalled.
+What follows a reset: the log, the audit, the end of the person's sessions, and a notice by mail.
+
+Everything here is a receiver of the app's own signals. If one of them fails, the reset stands; the failure is
+logged and signalled. ``password_reset_confirmed`` may be sent from another thread (see signals.py), so
+nothing here depends on the thread.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from functools import reduce, wraps
-from operator import or_
-from typing import Any
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from django.conf import settings
-from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.core.mail import send_mail
-from django.db import transaction
-from django.db.models import Q
+from django.db import connections, router, transaction
 from django.dispatch import Signal
 from django.template.loader import render_to_string
 from django.utils import timezone, translation
 from django.views.decorators.debug import sensitive_variables
 
-from cognito_reset.cognito.service import get_service, is_same
+from cognito_reset import signals
+from cognito_reset.cognito.service import get_service
 from cognito_reset.conf import conf
 from cognito_reset.models import ResetEvent
-from cognito_reset.resets.network import client_network
-from cognito_reset.resets.ratelimits import identifier_key
-from cognito_reset.signals import (
-    password_reset_confirmed,
-    password_reset_failed,
-    password_reset_follow_up_failed,
-    password_reset_requested,
-    password_reset_triggered,
-)
+from cognito_reset.resets.accounts import local_user
+from cognito_reset.resets.identifiers import identifier_key
+from cognito_reset.resets.network import audit_network
 
 logger = logging.getLogger(__name__)
 
-Receiver = Callable[..., None]
+T = TypeVar("T")
+
+Outcome = ResetEvent.Outcome
+# A web server gives up a request after 30 seconds, of which the confirmation may have taken 16.
+SIGN_OUT_WAIT_SECONDS: Final = 5.0
+# What the log and the audit row have of an event as it is.
+RECORDED: Final = ("outcome", "interface", "pool", "error_code", "aws_request_id")
+# OWASP's names for events, for log analysis.
+OWASP: Final[dict[str, str]] = {
+    Outcome.CONFIRMED: "authn_password_change",
+    Outcome.THROTTLED: "excess_rate_limit_exceeded",
+}
 
 
 def connect() -> None:
-    every: list[Signal] = [
-        password_reset_requested,
-        password_reset_confirmed,
-        password_reset_failed,
-        password_reset_triggered,
-    ]
-    for signal in every:
+    may_change_a_password = [signals.password_reset_confirmed, signals.password_reset_failed]
+    others = [signals.password_reset_requested, signals.password_reset_triggered]
+    for signal in may_change_a_password + others:
         signal.connect(log_event, dispatch_uid="cognito_reset.log")
         signal.connect(record, dispatch_uid="cognito_reset.audit")
-    for receiver in (sign_out_everywhere, end_sessions, send_notice):
-        password_reset_confirmed.connect(
-            receiver, dispatch_uid=f"cognito_reset.{receiver.__name__}"
-        )
+    for signal in may_change_a_password:
+        signal.connect(protect_account, dispatch_uid="cognito_reset.protect_account")
 
 
-def follow_up(task: str) -> Callable[[Receiver], Receiver]:
-    """Name what a receiver does, for the log and the signal that say that it failed."""
-
-    def decorate(receiver: Receiver) -> Receiver:
-        @wraps(receiver)
-        @sensitive_variables("kwargs")  # the identifier is in it
-        def run(*, signal: Signal, sender: Any, **kwargs: Any) -> None:
-            try:
-                receiver(**kwargs)
-            except Exception as error:  # the database's, the mail server's, Cognito's, the site's
-                name = type(error).__name__
-                code = getattr(error, "aws_code", "")
-                logger.error("cognito_reset.%s_failed error=%s aws_code=%s", task, name, code)
-            else:
-                return
-            password_reset_follow_up_failed.send_robust(sender, task=task, **kwargs)
-
-        return run
-
-    return decorate
+@sensitive_variables()
+def follow_up(
+    task: str, work: Callable[[], T], *, sender: Any, event: Mapping[str, Any]
+) -> T | None:
+    """Return what ``work`` returns. If it raises, log and signal that ``task`` failed."""
+    try:
+        return work()
+    except Exception as error:  # of the database, the mail server, Cognito or the site
+        name, code = type(error).__name__, getattr(error, "aws_code", "")
+    logger.error("cognito_reset.%s_failed error=%s aws_code=%s", task, name, code)
+    signals.password_reset_follow_up_failed.send_robust(sender, task=task, **event)
+    return None
 
 
-@follow_up("sign_out")
-def sign_out_everywhere(*, request: Any, pool: str, username: str, **_: Any) -> None:
-    """End the user's sessions at Cognito, which by itself ends none. The done page says so."""
+@sensitive_variables()
+def protect_account(*, signal: Signal, sender: Any, **event: Any) -> str | None:
+    """
+    End the person's sessions and notify the owner, if the password was changed or may have been.
+
+    Return SIGNED_OUT if Cognito has ended its sessions. The end of this site's own sessions isn't enough
+    for that, because the person may be signed in to other apps of the pool.
+    """
+    is_unknown = event["outcome"] == Outcome.UNKNOWN and event.get("step") == "confirm"
+    if event["outcome"] != Outcome.CONFIRMED and not is_unknown:
+        return None
+    person = event["pool"], event["username"]
+    user, signed_out = None, None
+    run = partial(follow_up, sender=sender, event=event)
+    if conf.end_sessions or conf.notify_after_reset:
+        user = run("sessions" if conf.end_sessions else "notice", partial(local_user, *person))
+    if user and conf.end_sessions:
+        run("sessions", partial(end_sessions, user))
     if conf.sign_out_everywhere:
-        get_service(pool).sign_out_everywhere(username=username)
-        request.cognito_reset_signed_out = True
+        signed_out = run("sign_out", partial(sign_out_everywhere, *person))
+    if user and conf.notify_after_reset:
+        run("notice", partial(send_notice, user, is_unknown=is_unknown))
+    return signed_out
 
 
-@follow_up("sessions")
-def end_sessions(*, username: str, **_: Any) -> None:
+def end_sessions(user: AbstractBaseUser) -> None:
     """
-    End the user's sessions on this site, on every device. Django does so when a user's own password
-    changes; a user of Cognito's has an unusable one, and a new unusable one does the same.
+    End the user's sessions on this site, on every device.
+
+    Django ends them when the hash of the password changes. A user who signs in through Cognito has an
+    unusable password, so replace it by another unusable one. Leave a usable one alone: it isn't the
+    password that was reset.
     """
-    user = local_user(username)
-    if user is not None and not user.has_usable_password():
+    if not user.has_usable_password():
         user.set_unusable_password()
         user.save(update_fields=["password"])
 
 
-@follow_up("notice")
-def send_notice(*, username: str, **_: Any) -> None:
-    """Tell the owner, at the address on record: never at the one that was typed."""
-    user = local_user(username) if conf.notify_after_reset else None
-    address = getattr(user, user.get_email_field_name(), "") if user else ""
-    if address:
-        contact = conf.contact_url or ""
-        absolute = contact if contact.startswith(("https://", "mailto:")) else ""
-        context = {"user": user, "time": timezone.now(), "contact_url": absolute}
-        # Not the request's language: that may be an attacker's.
-        with translation.override(getattr(user, "language", "") or settings.LANGUAGE_CODE):
-            subject = render_to_string("cognito_reset/notice_subject.txt", context)
-            body = render_to_string("cognito_reset/notice_body.txt", context)
-        send_mail(" ".join(subject.split()), body, None, [address])
+@sensitive_variables()
+def sign_out_everywhere(pool: str, username: str) -> str | None:
+    """
+    End the person's sessions at Cognito, which a reset alone doesn't end. Return SIGNED_OUT if Cognito
+    has done so in time; the visitor doesn't wait for longer.
+    """
+    service = get_service(pool)
+    request_id = service.sign_out_everywhere(username=username, wait=SIGN_OUT_WAIT_SECONDS)
+    return signals.SIGNED_OUT if request_id else None
 
 
-def log_event(
-    *,
-    signal: Signal,
-    interface: str,
-    pool: str,
-    outcome: str,
-    error_code: str,
-    aws_request_id: str,
-    is_first: bool = True,
-    **_: Any,
-) -> None:
-    """Log each outcome under a name of its own, with OWASP's word for it where it has one."""
-    owasp = "authn_password_change_fail" if signal is password_reset_failed else "-"
-    owasp = {"confirmed": "authn_password_change", "throttled": "excess_rate_limit_exceeded"}.get(
-        outcome, owasp
-    )
+def send_notice(user: AbstractBaseUser, *, is_unknown: bool) -> None:
+    """Mail the user that the password was changed, or may have been: to the address on record only."""
+    address = getattr(user, user.get_email_field_name(), "")
+    if not address:
+        return
+    contact = conf.contact_url or ""
+    absolute = contact if contact.startswith(("https://", "mailto:")) else ""
+    context = {"user": user, "time": timezone.now(), "contact_url": absolute}
+    template = "cognito_reset/notice_unknown" if is_unknown else "cognito_reset/notice"
+    # Don't use the request's language: an attacker may have sent the request.
+    with translation.override(getattr(user, "language", "") or settings.LANGUAGE_CODE):
+        subject = render_to_string(f"{template}_subject.txt", context)
+        body = render_to_string(f"{template}_body.txt", context)
+    send_mail(" ".join(subject.split()), body, None, [address])
+
+
+def log_event(*, is_first: bool = True, **event: Any) -> None:
+    """Log each outcome under its own name. Of the refusals by one limit only the first is logged."""
     if is_first:
+        owasp = "authn_password_change_fail" if event.get("step") == "confirm" else "-"
         logger.info(
             "cognito_reset.%s interface=%s pool=%s code=%s aws_request_id=%s owasp=%s",
-            *(str(outcome), interface, pool, error_code, aws_request_id, owasp),
+            *(str(event[name]) for name in RECORDED),
+            OWASP.get(event["outcome"], owasp),
         )
 
 
-@follow_up("audit")
-def record(
-    *,
-    request: Any,
-    interface: str,
-    pool: str,
-    username: str,
-    outcome: str,
-    error_code: str,
-    aws_request_id: str,
-    user: Any = None,
-    actor: Any = None,
-    is_first: bool = True,
-    **_: Any,
-) -> None:
-    """Write down what happened. Of refusals by one limit only a window's first."""
-    if not is_first:
-        return
-    with transaction.atomic():  # a failed insert must not break a transaction of the site's
+@sensitive_variables()
+def record(*, signal: Signal, sender: Any, is_first: bool = True, **event: Any) -> None:
+    """Write an audit row for each outcome. Of the refusals by one limit only the first gets one."""
+    if is_first and conf.audit:
+        follow_up("audit", partial(_write_row, event), sender=sender, event=event)
+
+
+@sensitive_variables()
+def _write_row(event: Mapping[str, Any]) -> None:
+    using = router.db_for_write(ResetEvent)
+    # Inside a transaction of the site, use a savepoint, so that a failed INSERT doesn't break it. Elsewhere
+    # a transaction would only cost two more round trips.
+    in_transaction = connections[using].in_atomic_block
+    with transaction.atomic(using=using) if in_transaction else nullcontext():
         ResetEvent.objects.create(
-            interface=interface,
-            pool=pool,
-            outcome=outcome,
-            error_code=error_code,
-            aws_request_id=aws_request_id,
-            identifier_hash=identifier_key(pool, username),
-            network=client_network(request, ipv4_prefix=24) if request else "",
-            actor=actor,
-            target=user,
+            **{name: event[name] for name in RECORDED},
+            identifier_hash=identifier_key(event["pool"], event["username"]),
+            network=audit_network(event["request"]) if event["request"] else "",
+            actor=event.get("actor"),
+            target=event.get("user"),
         )
-
-
-def local_user(username: str) -> AbstractBaseUser | None:
-    """
-    Give the site's user whom ``username`` means: by the site's USER_RESOLVER, else by username (or
-    COGNITO_USERNAME's attribute) or email address, and only if it is one user. The case of ASCII
-    letters counts only where it is needed to tell users apart: in most pools it doesn't.
-    """
-    if conf.user_resolver:
-        return conf.user_resolver(username)
-    model = get_user_model()
-    names = {conf.username_attribute or model.USERNAME_FIELD, model.get_email_field_name()}
-    names &= {field.name for field in model._meta.get_fields()}
-    found = model._default_manager.filter(
-        reduce(or_, (Q(**{f"{name}__iexact": username}) for name in sorted(names)))
-    )
-    # A database may compare more loosely, and a lookalike's owner is somebody else.
-    known = {user: [str(getattr(user, name)) for name in names] for user in found[:10]}
-    exact = [user for user, values in known.items() if username in values]
-    users = exact or [
-        user for user, values in known.items() if any(is_same(username, v) for v in values)
-    ]
-    return users[0] if len(users) == 1 else None

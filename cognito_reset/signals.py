@@ -5,6 +5,10 @@ All are sent with ``send_robust``: a receiver that raises never changes the answ
 request's thread, except that ``password_reset_confirmed`` comes from another thread when Cognito's answer
 arrives after the request's deadline.
 
+No signal is sent for a request that is refused before it is counted: because its fields or the site's own
+validators and hook refuse it, because too many requests are under way or the circuit breaker is open, or because
+a setting or the store of the limits can't be used. The log has these.
+
 Arguments of all signals: ``request`` (``None`` outside of one), ``pool`` (its alias), ``interface``
 ("pages", "rest", "aws", "admin", "command" or "python"), ``username`` (as it was sent to Cognito; it may be
 an email address or a phone number, so keep it out of logs), ``outcome`` (a value of

@@ -22,7 +22,7 @@ PACKAGE = Path(cognito_reset.__file__).parent
 LOCALE = PACKAGE / "locale"
 LANGUAGES = ["ar", "de", "es", "fr", "he", "hi", "it", "ja", "nl", "pl", "pt-br", "zh-hans"]
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|%%|\{\w+\}|</?[a-z]+[^>]*>")
-# What a script of another writing must not be without: some of these languages' own letters.
+# Letters of these languages' own scripts, some of which each text must contain.
 LETTERS = {
     "ar": "[\u0621-\u064a]",
     "he": "[\u05d0-\u05ea]",
@@ -30,7 +30,7 @@ LETTERS = {
     "ja": "[\u3041-\u30ff\u4e00-\u9fff]",
     "zh-hans": "[\u4e00-\u9fff]",
 }
-# The forms that are for one number alone, where it may be said by a word: of English the first.
+# The plural forms for a single number, which may use a word for it, like the first one in English.
 ALONE = {"ar": [1, 2], "he": [0, 1], "fr": [], "pt-br": [], "hi": [0], "ja": [], "zh-hans": []}
 COUNTS = ("%(count)d", "%(count)s", "%(days)s", "%(minutes)d")
 STOP = re.compile("[.?。।？؟:：]$")
@@ -58,9 +58,10 @@ def test_the_languages_are_those_that_are_shipped():
     assert sorted(folders) == LANGUAGES
 
 
+@pytest.mark.requirement("U18")
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_u18_nothing_is_untranslated_or_in_doubt(language):
-    """U18: no empty text, no fuzzy one, none that is left over."""
+    """No empty text, no fuzzy one, none that is left over."""
     entries = catalogue(language)
     assert [entry.msgid for entry in entries.untranslated_entries()] == []
     assert [entry.msgid for entry in entries if entry.fuzzy] == []
@@ -68,9 +69,10 @@ def test_u18_nothing_is_untranslated_or_in_doubt(language):
     assert len(entries) > 150
 
 
+@pytest.mark.requirement("U18")
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_u18_placeholders_and_tags_are_kept(language):
-    """U18: each once, as in the English; forms for one number alone may say it by a word."""
+    """Each once, as in the English; forms for one number alone may say it by a word."""
     for entry in catalogue(language):
         texts = entry.msgstr_plural or {0: entry.msgstr}
         for form, text in texts.items():
@@ -83,9 +85,10 @@ def test_u18_placeholders_and_tags_are_kept(language):
             assert STOP.search(text) or not entry.msgid.endswith("."), (entry.msgid, text)
 
 
+@pytest.mark.requirement("U18")
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_u18_plurals_have_every_form(language):
-    """U18: as many as the language has, and as Django counts them."""
+    """As many as the language has, and as Django counts them."""
     entries = catalogue(language)
     (count,) = re.findall(r"nplurals=(\d+)", entries.metadata["Plural-Forms"])
     for entry in entries:
@@ -94,9 +97,10 @@ def test_u18_plurals_have_every_form(language):
             assert all(entry.msgstr_plural.values())
 
 
+@pytest.mark.requirement("U18")
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_u18_a_number_is_said_with_its_own_form(language):
-    """U18: what Django picks for a number is the form that the catalogue has for it."""
+    """What Django picks for a number is the form that the catalogue has for it."""
     index = plural(language)
     (entry,) = [entry for entry in catalogue(language) if entry.msgid == "%(count)d minute"]
     with translation.override(language):
@@ -105,18 +109,20 @@ def test_u18_a_number_is_said_with_its_own_form(language):
             assert said == entry.msgstr_plural[index(number)], number
 
 
+@pytest.mark.requirement("U18")
 @pytest.mark.parametrize("language", sorted(LETTERS))
 def test_u18_no_english_is_left(language):
-    """U18: each text has letters of the language's own script."""
+    """Each text has letters of the language's own script."""
     for entry in catalogue(language):
         for text in entry.msgstr_plural.values() or [entry.msgstr]:
             if entry.msgid not in ("REST", "AWS SDK"):
                 assert re.search(LETTERS[language], text), entry.msgid
 
 
+@pytest.mark.requirement("U18")
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_u18_what_is_compiled_is_what_is_written(language):
-    """U18: the .mo file, which the wheel has and Django reads, is the .po file's."""
+    """The .mo file, which the wheel has and Django reads, is the .po file's."""
     compiled = polib.mofile(str(path(language, "mo")))
     written = catalogue(language)
     assert {
@@ -124,9 +130,10 @@ def test_u18_what_is_compiled_is_what_is_written(language):
     } == {(entry.msgctxt, entry.msgid): entry.msgstr_plural or entry.msgstr for entry in written}
 
 
+@pytest.mark.requirement("U18")
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_u18_django_says_our_texts(language):
-    """U18: where Django has the same words, in whatever catalogue, ours aren't lost or half lost."""
+    """Where Django has the same words, in whatever catalogue, ours aren't lost or half lost."""
     trans_real._translations = {}
     with translation.override(language):
         for entry in catalogue(language):
@@ -136,9 +143,10 @@ def test_u18_django_says_our_texts(language):
                 )
 
 
+@pytest.mark.requirement("U18")
 @pytest.mark.skipif(not shutil.which("xgettext"), reason="gettext isn't installed")
 def test_u18_every_text_of_the_app_is_in_the_catalogues(tmp_path):
-    """U18: `make messages` finds nothing new and nothing that went."""
+    """`make messages` finds nothing new and nothing that went."""
     copy = tmp_path / "cognito_reset"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("locale", "testing"))
     (copy / "locale").mkdir()
@@ -161,10 +169,11 @@ def texts(element):
             yield from texts(part)
 
 
+@pytest.mark.requirement("U18")
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
 def test_u18_no_page_has_a_word_of_english(show, state, language):  # noqa: F811
-    """U18: whatever happens, and Cognito's own English never."""
+    """Whatever happens, and Cognito's own English never."""
     english = {text for text in texts(show(state).root) if len(text) > 12}
     assert english
     with translation.override(language):
@@ -172,10 +181,11 @@ def test_u18_no_page_has_a_word_of_english(show, state, language):  # noqa: F811
     assert english & shown == set()
 
 
+@pytest.mark.requirement("U10")
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("word", ["Show", "Hide"])
 def test_u10_the_buttons_name_has_the_words_that_it_shows(language, word):
-    """U10: so that who speaks to a computer can press it by what one sees (WCAG 2.5.3)."""
+    """So that who speaks to a computer can press it by what one sees (WCAG 2.5.3)."""
     with translation.override(language):
         shown = translation.pgettext("password", word)
         assert shown.lower() in translation.gettext(f"{word} password").lower()

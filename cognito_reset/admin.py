@@ -1,4 +1,4 @@
-"""Django finds the admin classes through this module; they are in ``staff/``."""
+"""Import the admin classes from ``staff/``, because Django looks for them here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The admin of a site with the mixin, as URLconf: ``@pytest.mark.urls("tests.admin_site")``."""
+"""The admin of a site with the mixin, and the API: ``@pytest.mark.urls("tests.admin_site")``."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from django.contrib.auth.models import User
 from django.db import DatabaseError
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.urls import path
+from django.urls import include, path
 
+from cognito_reset.models import ResetEvent
 from cognito_reset.staff.admin import CognitoResetMixin
+from cognito_reset.staff.audit import ResetEventAdmin
 
 if TYPE_CHECKING:
     BaseUserAdmin = auth_admin.UserAdmin[User]
@@ -21,7 +23,7 @@ else:
 
 
 class UserAdmin(CognitoResetMixin, BaseUserAdmin):
-    """Has a person whom nobody may change but see, and one whom nobody may see."""
+    """Has a user whom everybody may see but nobody may change, and one whom nobody may see."""
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         return super().get_queryset(request).exclude(username="unseen")
@@ -32,7 +34,7 @@ class UserAdmin(CognitoResetMixin, BaseUserAdmin):
 
 
 class BrandUserAdmin(CognitoResetMixin, BaseUserAdmin):
-    """Overrides what the mixin lets a site override, and can't write to the admin's log."""
+    """Overrides what the mixin lets a site override, and fails to write to the admin's log."""
 
     actions = ["greet"]
     cognito_pool = "brand"
@@ -52,14 +54,22 @@ class SilentUserAdmin(CognitoResetMixin, BaseUserAdmin):
     actions = None
 
 
-def site(name: str, user_admin: type[BaseUserAdmin]) -> admin.AdminSite:
+def site(
+    name: str,
+    user_admin: type[BaseUserAdmin],
+    event_admin: type[ResetEventAdmin] | None = None,
+) -> admin.AdminSite:
     made = admin.AdminSite(name=name)
     made.register(User, user_admin)
+    if event_admin:
+        made.register(ResetEvent, event_admin)
     return made
 
 
 urlpatterns = [
-    path("admin/", site("admin", UserAdmin).urls),
+    path("admin/", site("admin", UserAdmin, ResetEventAdmin).urls),
     path("brand-admin/", site("brand_admin", BrandUserAdmin).urls),
     path("silent-admin/", site("silent_admin", SilentUserAdmin).urls),
+    path("api/password-reset/", include("cognito_reset.rest.urls")),
+    path("api/brand/", include("cognito_reset.rest.urls"), {"pool": "brand"}),
 ]

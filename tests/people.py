@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
 from typing import Any
 
 from django.conf import settings
 
-from cognito_reset.cognito.service import get_service
 from cognito_reset.testing import Emulator
 
 PASSWORD = "Correct-horse-1"
@@ -29,7 +31,7 @@ class People:
         self.add("bob", phone_number="+15555550123", phone_number_verified="true")
         self.add("carol", permanent=False, email="carol@example.com", email_verified="true")
         self.add("grace", email="grace@example.com", email_verified="false")
-        # Whose only channel is the second factor, which can't recover.
+        # A user whose only channel is the second factor, which can't be used for recovery.
         self.add("ivan", phone_number="+15555550199", phone_number_verified="true")
         sms = {"Enabled": True, "PreferredMfa": True}
         self.call("AdminSetUserMFAPreference", Username="ivan", SMSMfaSettings=sms)
@@ -54,7 +56,12 @@ class People:
         return answer
 
     def secret_hash(self, name: str) -> str | None:
-        return get_service()._secret_hash(name)
+        """Return the SecretHash of a username by Amazon's definition, or None without a secret."""
+        if not self.pool.get("CLIENT_SECRET"):
+            return None
+        message = f"{name}{self.pool['CLIENT_ID']}".encode()
+        digest = hmac.digest(self.pool["CLIENT_SECRET"].encode(), message, hashlib.sha256)
+        return base64.b64encode(digest).decode()
 
     def client_call(self, operation: str, name: str, **body: Any) -> tuple[int, dict[str, Any]]:
         parameters = {"ClientId": self.pool["CLIENT_ID"], "Username": name, **body}

@@ -15,11 +15,18 @@ from django.contrib.messages import constants as levels
 from django.test import Client
 from django.utils import timezone
 
-from cognito_reset.cognito.errors import Throttled
 from cognito_reset.models import ResetEvent
-from cognito_reset.resets.ratelimits import check_in, identifier_key
+from cognito_reset.resets.identifiers import identifier_key
 from cognito_reset.staff.audit import CHART_DAYS
-from tests.test_staff_admin import Staff, make_staff, make_user, told
+from tests.people import People
+from tests.test_staff_admin import (
+    UNREACHABLE,
+    Staff,
+    make_staff,
+    make_user,
+    may_try,
+    told,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -47,15 +54,6 @@ def listed(response: Any) -> list[ResetEvent]:
     return list(response.context["cl"].result_list)
 
 
-def may_try(identifier: str, step: str, pool: str = "default") -> bool:
-    """Take a try, if there is one."""
-    try:
-        check_in(step, pool=pool, identifier=identifier, network=None)
-    except Throttled:
-        return False
-    return True
-
-
 @pytest.fixture
 def root() -> Staff:
     return make_staff("root", is_superuser=True)
@@ -72,7 +70,7 @@ def clearer() -> Staff:
 
 
 @pytest.fixture
-def with_limits(settings: Any) -> None:
+def with_limits(people: People, settings: Any) -> None:
     limits = {
         "request": {"identifier": "1/m", "site": "60/h"},
         "confirm": {"identifier": "1/h"},
@@ -82,7 +80,8 @@ def with_limits(settings: Any) -> None:
 
 @pytest.fixture
 def store_is_down(with_limits: None, settings: Any) -> None:
-    settings.COGNITO_RESET = {**settings.COGNITO_RESET, "LIMITS_CACHE": "missing"}
+    settings.CACHES = {**settings.CACHES, "down": UNREACHABLE}
+    settings.COGNITO_RESET = {**settings.COGNITO_RESET, "LIMITS_CACHE": "down"}
 
 
 # Who may.
@@ -99,7 +98,7 @@ def store_is_down(with_limits: None, settings: Any) -> None:
     ],
 )
 def test_who_may_look_and_who_may_clear(codenames: list[str], statuses: list[int]) -> None:
-    """Each has a permission of its own, and clearing needs both."""
+    """Both have a permission, and clearing needs both permissions."""
     event = make_event()
     client = make_staff("staff", *codenames).client
     answers = [
@@ -113,17 +112,21 @@ def test_who_may_look_and_who_may_clear(codenames: list[str], statuses: list[int
 
 @pytest.mark.parametrize("url", [LIST, LOOK_UP, CLEAR])
 def test_a_visitor_is_sent_to_sign_in(url: str) -> None:
-    """The admin's own door."""
+    """The admin's own login guards the pages."""
     response = Client().post(url, {"identifier": "alice"})
     assert response.status_code == 302
     assert response["Location"].startswith("/admin/login/")
 
 
+@pytest.mark.requirement("A12", "F5")
 @pytest.mark.parametrize("method", ["get", "post"])
 def test_a12_clearing_is_refused_before_any_look_up(
     viewer: Staff, caplog: Any, django_assert_num_queries: Any, method: str
 ) -> None:
-    """A12, F5: one answer, whether there are events or not, from no query for any; and it is logged."""
+    """
+    The answer is the same whether or not there are events, no event is read, and the attempt is
+    logged.
+    """
     make_event()
     answers = []
     for identifier_hash in (ALICE, identifier_key("default", "nobody")):
@@ -137,8 +140,9 @@ def test_a12_clearing_is_refused_before_any_look_up(
     assert ALICE not in denied
 
 
+@pytest.mark.requirement("A12", "F5")
 def test_a12_a_look_up_is_refused_before_any(django_assert_num_queries: Any, caplog: Any) -> None:
-    """A12, F5: staff without the permission learn nothing of anybody, and that they tried is logged."""
+    """Staff without the permission learn nothing about anybody, and the attempt is logged."""
     make_event()
     staff = make_staff("staff", "trigger_reset")
     with django_assert_num_queries(4):
@@ -147,9 +151,10 @@ def test_a12_a_look_up_is_refused_before_any(django_assert_num_queries: Any, cap
     assert "alice" not in caplog.text
 
 
+@pytest.mark.requirement("F5")
 @pytest.mark.parametrize("path", ["add/", "{pk}/change/", "{pk}/delete/"])
 def test_f5_events_are_only_read(root: Staff, path: str) -> None:
-    """F5: not even a superuser adds, changes or deletes one."""
+    """Not even a superuser can add, change or delete an event."""
     event = make_event()
     before = list(ResetEvent.objects.values())
     url = LIST + path.format(pk=event.pk)
@@ -193,7 +198,7 @@ def test_the_newest_comes_first(viewer: Staff) -> None:
     "query",
     [
         {"outcome__exact": "throttled"},
-        {"face__exact": "rest"},
+        {"interface__exact": "rest"},
         {"pool": "brand"},
         {"created_at__gte": str(timezone.now() - timedelta(days=1))},
     ],
@@ -210,7 +215,7 @@ def test_filters(viewer: Staff, query: dict[str, str]) -> None:
 
 
 def test_one_pool_is_no_filter(viewer: Staff, settings: Any) -> None:
-    """Most sites have one."""
+    """Most sites have only one pool."""
     pools = {"default": settings.COGNITO_RESET["POOLS"]["default"]}
     settings.COGNITO_RESET = {**settings.COGNITO_RESET, "POOLS": pools}
     make_event()
@@ -232,13 +237,14 @@ def test_the_list_takes_as_many_queries_whatever_is_in_it(
 # One identifier's history.
 
 
+@pytest.mark.requirement("D7", "H2")
 @pytest.mark.parametrize(
     "typed", ["alice@example.com", "  Alice@Example.COM ", "ａlice@example.com"]
 )
 def test_d7_an_identifier_is_looked_up_by_its_hash(
     viewer: Staff, caplog: pytest.LogCaptureFixture, typed: str
 ) -> None:
-    """D7, H2: in whichever spelling, and it stands in no address, page, session or log."""
+    """Any spelling finds the history. It is in no URL, page, session or log."""
     caplog.set_level(logging.DEBUG)
     event = make_event("alice@example.com")
     make_event("bob")
@@ -262,9 +268,20 @@ def test_a_look_up_goes_through_every_pool(viewer: Staff) -> None:
     assert set(listed(response)) == events
 
 
+def test_a_look_up_finds_rows_under_older_keys(viewer: Staff, settings: Any) -> None:
+    """SECRET_KEY_FALLBACKS: a history doesn't end where the key was changed."""
+    old = settings.SECRET_KEY
+    events = {make_event()}
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "another-key", ["a-key-between", old]
+    events |= {make_event()}
+    make_event("bob")
+    response = viewer.client.post(LOOK_UP, {"identifier": "alice"}, follow=True)
+    assert set(listed(response)) == events
+
+
 @pytest.mark.parametrize("typed", ["mallory@example.com", "", " ", "\x00", "a" * 5000])
 def test_an_identifier_without_events_is_said(viewer: Staff, typed: str) -> None:
-    """Plainly, and without repeating it where messages are kept."""
+    """The message is plain, and doesn't repeat the identifier, because messages may be stored."""
     make_event()
     response = viewer.client.post(LOOK_UP, {"identifier": typed})
     assert response["Location"] == LIST
@@ -273,14 +290,14 @@ def test_an_identifier_without_events_is_said(viewer: Staff, typed: str) -> None
 
 
 def test_a_history_of_which_nothing_is_left_says_so(viewer: Staff) -> None:
-    """Purged since, or filtered away."""
+    """The events may have been purged or filtered out."""
     make_event()
     page = viewer.client.get(LIST, {HASHES: ALICE, "outcome__exact": "failed"}).content.decode()
     assert "There are no events for this identifier, or none that pass the filters." in page
 
 
 def test_looking_up_wants_the_pages_token(viewer: Staff) -> None:
-    """And with it the form works as it stands on the page."""
+    """With the token, the form works as the page shows it."""
     viewer.client.handler.enforce_csrf_checks = True
     assert viewer.client.post(LOOK_UP, {"identifier": "alice"}).status_code == 403
     page = viewer.client.get(LIST).content.decode()
@@ -292,8 +309,9 @@ def test_looking_up_wants_the_pages_token(viewer: Staff) -> None:
     assert viewer.client.post(LOOK_UP, data).status_code == 302
 
 
+@pytest.mark.requirement("D7")
 def test_nothing_is_searched_for_in_the_address(viewer: Staff) -> None:
-    """D7: the admin's own search box, whose text comes to stand there, isn't on the page."""
+    """The page doesn't have the admin's search box, because its text would be in the URL."""
     page = viewer.client.get(LIST).content.decode()
     assert 'name="q"' not in page
     response = viewer.client.get(LOOK_UP, {"identifier": "alice"})
@@ -303,8 +321,12 @@ def test_nothing_is_searched_for_in_the_address(viewer: Staff) -> None:
 # Letting a person try again.
 
 
+@pytest.mark.requirement("B11")
 def test_b11_staff_let_a_person_try_again(clearer: Staff, with_limits: None) -> None:
-    """B11: from the history, after a page that says what it does; at both steps, and nobody else."""
+    """
+    A button in the history leads to a page that says what will happen. The limits of both steps are
+    cleared, for this person only.
+    """
     for name in ("alice", "bob"):
         make_event(name, outcome="throttled")
         assert [may_try(name, step) for step in ("request", "confirm")] == [True, True]
@@ -331,8 +353,14 @@ def test_what_clearing_does_and_does_not_is_said(clearer: Staff, with_limits: No
     )
 
 
-def test_clearing_goes_through_every_pool_of_a_history(clearer: Staff, with_limits: None) -> None:
+@pytest.mark.urls("tests.admin_site")
+def test_clearing_goes_through_every_pool_of_a_history(
+    people: People, clearer: Staff, with_limits: None, settings: Any
+) -> None:
     """As the history does."""
+    pools = settings.COGNITO_RESET["POOLS"]
+    pools = {**pools, "brand": pools["default"]}
+    settings.COGNITO_RESET = {**settings.COGNITO_RESET, "POOLS": pools}
     for pool in ("default", "brand"):
         make_event(pool=pool)
         assert may_try("alice", "request", pool)
@@ -342,8 +370,9 @@ def test_clearing_goes_through_every_pool_of_a_history(clearer: Staff, with_limi
     assert may_try("alice", "request", "brand")
 
 
+@pytest.mark.requirement("F5")
 def test_f5_clearing_is_logged(clearer: Staff, with_limits: None) -> None:
-    """F5: who did it, when and for which hash; the identifier isn't in it."""
+    """The log has the actor, the time and the hash, but not the identifier."""
     make_event()
     latest = make_event()
     clearer.client.post(f"{CLEAR}?{HASHES}={ALICE}")
@@ -382,7 +411,7 @@ def test_without_events_there_is_nothing_to_clear(clearer: Staff, hashes: str) -
 
 
 def test_the_way_to_clear_is_hidden_without_the_permission(viewer: Staff) -> None:
-    """And on the list of all there is none for anybody."""
+    """The list of all events has no such button."""
     make_event()
     assert CLEAR not in viewer.client.get(LIST, {HASHES: ALICE}).content.decode()
     root = make_staff("root", is_superuser=True)
@@ -392,8 +421,9 @@ def test_the_way_to_clear_is_hidden_without_the_permission(viewer: Staff) -> Non
 NOT_CLEARED = "No limit was cleared: where they are kept cannot be reached or used."
 
 
+@pytest.mark.requirement("B14")
 def test_b14_a_store_that_is_down_is_said(clearer: Staff, store_is_down: None) -> None:
-    """B14: nothing was cleared, so nothing is logged as done."""
+    """Nothing was cleared, so nothing is logged as done."""
     make_event()
     response = clearer.client.post(f"{CLEAR}?{HASHES}={ALICE}")
     assert response.status_code == 302
@@ -470,7 +500,7 @@ def test_the_chart_is_drawn_to_each_outcomes_busiest_day(viewer: Staff) -> None:
 
 
 def test_the_chart_shows_what_the_list_does(viewer: Staff) -> None:
-    """Filters and histories hold for both."""
+    """Filters and histories apply to both."""
     make_event()
     make_event(outcome="failed")
     make_event("bob", outcome="failed")
@@ -479,7 +509,7 @@ def test_the_chart_shows_what_the_list_does(viewer: Staff) -> None:
 
 
 def test_the_chart_needs_neither_script_nor_style(viewer: Staff) -> None:
-    """A strict policy leaves it as it is, and a screen reader finds its name and its numbers."""
+    """It works under a strict policy, and screen readers find its name and its numbers."""
     make_event()
     page = viewer.client.get(LIST).content.decode()
     chart = page.partition("cognito-reset-chart")[2].partition("</table>")[0]
@@ -491,7 +521,7 @@ def test_the_chart_needs_neither_script_nor_style(viewer: Staff) -> None:
 
 
 def test_the_chart_runs_as_the_language_does(viewer: Staff, settings: Any) -> None:
-    """In Arabic from right to left; and no language's way with numbers gets into the drawing."""
+    """In Arabic it runs from right to left. Localised numbers don't get into the drawing."""
     settings.LANGUAGE_CODE = "ar"
     settings.USE_THOUSAND_SEPARATOR = True
     for days_ago in (0, 1, 1, 1, 2, 2):
@@ -507,14 +537,14 @@ def test_without_events_there_is_no_chart(viewer: Staff) -> None:
 
 
 def test_a_list_that_cannot_be_shown_is_the_admins_own_matter(viewer: Staff) -> None:
-    """A filter of nonsense leads where the admin leads it."""
+    """An invalid filter is handled by the admin."""
     response = viewer.client.get(LIST, {"nonsense": "1"})
     assert response.status_code == 302
     assert viewer.client.get(response["Location"]).status_code == 200
 
 
 def test_a_target_that_is_gone_leaves_the_event(viewer: Staff) -> None:
-    """Deleting a user deletes no history."""
+    """If a user is deleted, the history is kept."""
     user = make_user("dora")
     event = make_event(target=user)
     User.objects.get(pk=user.pk).delete()

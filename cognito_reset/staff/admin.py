@@ -1,11 +1,10 @@
 """
-What staff do in the admin: ``CognitoResetMixin``, for the site's own ``UserAdmin``, sends resets. What
-happened to them is shown by audit_admin.py, which Django finds through this module.
+``CognitoResetMixin``: resets that staff send from the site's own ``UserAdmin``.
 
-The list's action and the change page's tool send nothing. Both only lead to a page of the mixin's
-own, which looks each person up and says what would happen. Its POST calls Cognito, for one person
-after another and outside of any transaction (on Django 6.1 a change page's actions run in one), and
-writes each outcome down before it goes on.
+The action of the list and the tool of the change page send nothing. Both lead to a page that looks each
+person up and shows what a reset would do. The POST of that page calls Cognito for one person after
+another, and records each outcome before it goes on. It runs outside of transactions, because a rollback
+would take back the record of a reset that was sent.
 """
 
 from __future__ import annotations
@@ -13,15 +12,15 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
 from django.contrib.admin.utils import quote
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -31,13 +30,23 @@ from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop, ngettext_lazy
 
-from cognito_reset.cognito import errors as exceptions
+from cognito_reset.cognito import errors
 from cognito_reset.cognito.service import PoolUser, get_service
-from cognito_reset.conf import DEFAULT_POOL, conf
+from cognito_reset.conf import DEFAULT_POOL, CognitoResetMisconfigured, conf
 from cognito_reset.models import ResetEvent
-from cognito_reset.resets import ratelimits as throttling
-from cognito_reset.signals import password_reset_triggered
-from cognito_reset.staff.audit import ON_CHANGE_FORM, cleared, denied, log_change
+from cognito_reset.resets import ratelimits
+from cognito_reset.resets.identifiers import identifier_keys
+from cognito_reset.resets.stores import outside_transactions
+from cognito_reset.signals import password_reset_failed, password_reset_triggered
+from cognito_reset.staff.accounts import (
+    SamePerson,
+    StaffTarget,
+    is_staff_member,
+    is_staff_person,
+    may_reset_staff,
+    staff_identifiers,
+)
+from cognito_reset.staff.audit import ON_CHANGE_FORM, clear_limits, denied, log_change
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -49,7 +58,8 @@ else:
 logger = logging.getLogger(__name__)
 
 MAX_TARGETS: Final = 20
-# Nobody's turn begins later, so that a slow Cognito doesn't outlast the web server.
+# Start no further reset after this many seconds, so that the answer comes before the web server's
+# timeout even if Cognito is slow.
 MAX_SECONDS: Final = 10.0
 
 TITLE: Final = gettext_lazy("Send a password reset")
@@ -61,18 +71,16 @@ ACTION: Final[dict[str, Any]] = (
 )
 
 Outcome = ResetEvent.Outcome
-# The public's words for these say nothing of what staff can do.
-REASONS: Final[dict[type[exceptions.ResetError], Any]] = {
-    exceptions.OutcomeUnknown: gettext_lazy(
+# The messages of these errors are for the public, and don't tell staff what to do.
+REASONS: Final[dict[type[errors.ResetError], Any]] = {
+    errors.OutcomeUnknown: gettext_lazy(
         "Cognito's answer is missing. Ask whether a code has arrived before you send another reset."
     ),
-    exceptions.Misconfigured: gettext_lazy(
+    errors.Misconfigured: gettext_lazy(
         "Cognito did not accept this site's set-up. Have its AWS credentials, their permissions "
         "and the COGNITO_RESET setting checked."
     ),
-    exceptions.Unavailable: gettext_lazy(
-        "Cognito could not be reached. Try again in a few minutes."
-    ),
+    errors.Unavailable: gettext_lazy("Cognito could not be reached. Try again in a few minutes."),
 }
 SENT: Final = ngettext_lazy(
     "A password reset was sent to %(count)d person: %(names)s.",
@@ -100,29 +108,17 @@ NOT_CLEARED: Final = gettext_lazy(
 )
 
 
-class StaffTarget(exceptions.AccountRefused):
-    code = "staff_target"
-    message = gettext_lazy("Only a superuser can send a reset to a staff member.")
-
-
-class SamePerson(exceptions.AccountRefused):
-    code = "same_person"
-    message = gettext_lazy(
-        "In Cognito this is the same person as another one of those selected. One reset is enough."
-    )
-
-
 @dataclass
 class Target:
-    """One person of a run: who it is here and in Cognito, and what has come of it so far."""
+    """One selected user: who it is at Cognito, and the outcome so far."""
 
     user: Any
     pool: str = ""
     username: str = ""
     found: PoolUser | None = None
-    error: exceptions.ResetError | None = None
+    error: errors.ResetError | None = None
     request_id: str = ""
-    cleared: bool = True
+    limits_stand: bool = False
 
     @property
     def outcome(self) -> str:
@@ -130,11 +126,11 @@ class Target:
 
     @property
     def reason(self) -> str:
-        """Say why there is no reset for this person, or "" where nothing is against it."""
+        """Why no reset is sent to this person, or "" if one can be sent."""
         if self.error is None:
             late = _("Cognito failed or was slow before it was their turn. Select them again.")
             return "" if self.found else late
-        if isinstance(self.error, exceptions.Throttled):
+        if isinstance(self.error, errors.Throttled):
             return TOO_OFTEN % {"minutes": math.ceil((self.error.retry_after or 0) / 60)}
         own = (text for kind, text in REASONS.items() if isinstance(self.error, kind))
         text = str(next(own, self.error.message))
@@ -143,24 +139,24 @@ class Target:
 
 class CognitoResetMixin(ModelAdmin):
     """
-    Lets staff send a user a reset by Cognito: ``class UserAdmin(CognitoResetMixin, BaseUserAdmin)``.
+    Let staff send password resets: ``class UserAdmin(CognitoResetMixin, BaseUserAdmin)``.
 
-    They need the permission ``cognito_reset.trigger_reset``, and must be allowed to change the user.
+    Staff need the permission ``cognito_reset.trigger_reset``, and must be allowed to change the user.
     """
 
     cognito_pool: ClassVar[str] = DEFAULT_POOL
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        if self.actions is not None:  # beside the site's own; None still means none at all
+        if self.actions is not None:  # None switches all actions off
             self.actions = [*self.actions, "send_cognito_reset"]
 
     def get_cognito_pool(self, request: HttpRequest, obj: Any) -> str:
-        """Give the alias of the pool that ``obj`` is in."""
+        """Return the alias of the pool that ``obj`` is in."""
         return self.cognito_pool
 
     def get_cognito_username(self, request: HttpRequest, obj: Any) -> str:
-        """Give the username, or another identifier, under which Cognito knows ``obj``."""
+        """Return the username, or another identifier, by which Cognito knows ``obj``."""
         return conf.cognito_username(obj)
 
     def has_cognito_reset_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -175,7 +171,7 @@ class CognitoResetMixin(ModelAdmin):
         return redirect(self._confirmation_url(request, pks))
 
     def get_urls(self) -> list[URLPattern]:
-        view = transaction.non_atomic_requests(self.admin_site.admin_view(self.cognito_reset_view))
+        view = outside_transactions(self.admin_site.admin_view(self.cognito_reset_view))
         name = f"{self.opts.app_label}_{self.opts.model_name}_cognito_reset"
         return [path("cognito-reset/", view, name=name), *super().get_urls()]
 
@@ -186,7 +182,7 @@ class CognitoResetMixin(ModelAdmin):
         obj = context["original"]
         permitted = obj is not None and self.has_cognito_reset_permission(request, obj)
         if permitted and not ON_CHANGE_FORM and isinstance(response, TemplateResponse):
-            # Around the template that the site has for this page, whichever that is.
+            # Our template extends whichever template the site has for this page.
             response.context_data = {
                 **(response.context_data or {}),
                 "cognito_reset_parent": response.resolve_template(response.template_name),
@@ -196,7 +192,7 @@ class CognitoResetMixin(ModelAdmin):
         return response
 
     def cognito_reset_view(self, request: HttpRequest) -> HttpResponse:
-        """Say what a reset would do to the people asked for (GET), or send it to them (POST)."""
+        """Show what a reset would do to the selected people (GET), or send it to them (POST)."""
         if not self.has_cognito_reset_permission(request):
             raise denied(self, request)
         is_post = request.method == "POST"
@@ -204,7 +200,7 @@ class CognitoResetMixin(ModelAdmin):
         if not 1 <= len(pks) <= MAX_TARGETS:
             return self._wrong_number(request, len(pks))
         users = [user for pk in pks if (user := self.get_object(request, pk))]
-        # The same answer for a user that isn't there and for one that isn't this person's business.
+        # Answer in the same way for a user that doesn't exist and for one who may not be changed.
         permitted = all(self.has_cognito_reset_permission(request, user) for user in users)
         if len(users) != len(pks) or not permitted:
             raise denied(self, request)
@@ -229,33 +225,44 @@ class CognitoResetMixin(ModelAdmin):
         return TemplateResponse(request, "admin/cognito_reset/confirmation.html", context)
 
     def _run(self, request: HttpRequest, targets: Iterable[Target], *, send: bool) -> None:
-        end = time.monotonic() + MAX_SECONDS
+        deadline = time.monotonic() + MAX_SECONDS
         people: set[tuple[str, str]] = set()
+        # Read the staff once, and only if somebody is looked up.
+        staff = cache(partial(staff_identifiers, partial(self.get_cognito_username, request)))
         for target in targets:
-            self._attempt(request, target, people, send=send)
+            self._attempt(request, target, people, staff, send=send)
             if send:
                 self._record(request, target)
             if send and target.found and not target.error:
                 self._clear_limits(target, target.found)
-            # What isn't about this person would meet the next one too.
-            if target.outcome in (Outcome.FAILED, Outcome.UNKNOWN) or time.monotonic() > end:
+            # A fault that isn't about this person would affect the next one as well.
+            if target.outcome in (Outcome.FAILED, Outcome.UNKNOWN) or time.monotonic() > deadline:
                 break
 
     def _attempt(
-        self, request: HttpRequest, target: Target, people: set[tuple[str, str]], *, send: bool
+        self,
+        request: HttpRequest,
+        target: Target,
+        people: set[tuple[str, str]],
+        staff: Callable[[], frozenset[str]],
+        *,
+        send: bool,
     ) -> None:
         user = target.user
+        reservation = None
         try:
             target.pool = self.get_cognito_pool(request, user)
             target.username = self.get_cognito_username(request, user)
-            is_staff = getattr(user, "is_staff", False) or getattr(user, "is_superuser", False)
-            free = getattr(request.user, "is_superuser", False) or conf.staff_may_reset_staff
-            if is_staff and not free:
+            is_limited = not may_reset_staff(request.user)
+            if is_limited and is_staff_member(user):
                 raise StaffTarget
             if not target.username:
-                raise exceptions.UserNotFound
+                raise errors.UserNotFound
             service = get_service(target.pool)
-            target.found = service.find_user(username=target.username)
+            found = service.find_user(username=target.username)
+            if is_limited and is_staff_person(found, staff()):
+                raise StaffTarget
+            target.found = found
             if target.found.refusal:
                 raise target.found.refusal
             person = (target.pool, target.found.username)
@@ -263,31 +270,36 @@ class CognitoResetMixin(ModelAdmin):
                 raise SamePerson
             people.add(person)
             if send:
-                self._check_in(target.pool, target.found.username)
-                target.request_id = service.admin_reset(
-                    username=target.found.username, client_metadata=conf.client_metadata(request)
-                )
-        except exceptions.ResetError as error:
+                metadata = conf.client_metadata(request)
+                username = target.found.username
+                reservation = self._reserve(target.pool, username)
+                target.request_id = service.admin_reset(username=username, client_metadata=metadata)
+        except errors.ResetError as error:
             target.error, target.request_id = error, error.request_id
-        except exceptions.CognitoResetMisconfigured as error:
+            if reservation:
+                reservation.settle(error)
+        except CognitoResetMisconfigured as error:
             logger.critical("cognito_reset.misconfigured: %s", error)
-            target.error = exceptions.Misconfigured(aws_code=type(error).__name__)
+            target.error = errors.Misconfigured(aws_code=type(error).__name__)
 
     def _record(self, request: HttpRequest, target: Target) -> None:
         error_code = target.error.code if target.error else ""
-        password_reset_triggered.send_robust(
-            type(self),
-            request=request,
-            interface=ResetEvent.Interface.ADMIN,
-            pool=target.pool,
-            username=target.found.username if target.found else target.username,
-            outcome=target.outcome,
-            error_code=error_code,
-            aws_request_id=target.request_id,
-            user=target.user,
-            actor=request.user,
-        )
-        # In the admin's own form for what was added to an object, which it shows translated.
+        event: dict[str, Any] = {
+            "request": request,
+            "interface": ResetEvent.Interface.ADMIN,
+            "pool": target.pool,
+            "username": target.found.username if target.found else target.username,
+            "outcome": target.outcome,
+            "error_code": error_code,
+            "aws_request_id": target.request_id,
+            "user": target.user,
+            "actor": request.user,
+        }
+        if target.error:
+            password_reset_failed.send_robust(type(self), step="staff", is_first=True, **event)
+        else:
+            password_reset_triggered.send_robust(type(self), **event)
+        # The admin translates a message of this form.
         added = {
             "name": gettext_noop("password reset"),
             "object": f"{target.outcome} {error_code}".rstrip(),
@@ -295,18 +307,19 @@ class CognitoResetMixin(ModelAdmin):
         }
         log_change(self, request, target.user, {"added": added})
 
-    def _check_in(self, pool: str, username: str) -> None:
-        """Refuse a double click, and what else comes too often. A store that fails refuses nobody."""
+    def _reserve(self, pool: str, username: str) -> ratelimits.Reservation | None:
+        """Raise Throttled for a double click. If the limits can't be reached, staff can still help."""
         try:
-            throttling.check_in_staff(pool=pool, identifier=username)
-        except exceptions.Unavailable:
-            pass
+            return ratelimits.reserve_for_staff(pool=pool, username=username)
+        except errors.Unavailable:
+            return None
 
     def _clear_limits(self, target: Target, found: PoolUser) -> None:
-        """Let the person try again, under every name that the site knows them by."""
+        """Let the person try again, by each name that the site knows them by."""
         email = getattr(target.user, target.user.get_email_field_name(), "")
         names = {found.username, target.username, email or ""} - {""}
-        target.cleared = cleared(throttling.identifier_key(target.pool, name) for name in names)
+        keys = [key for name in names for key in identifier_keys(target.pool, name)]
+        target.limits_stand = not clear_limits(keys)
 
     def _report(self, request: HttpRequest, targets: Sequence[Target]) -> None:
         groups: dict[tuple[str, str], list[str]] = {}
@@ -320,7 +333,7 @@ class CognitoResetMixin(ModelAdmin):
             level, text = kinds.get(outcome, (messages.ERROR, NOT_SENT))
             values = {"names": get_text_list(names, _("and")), "reason": reason}
             self.message_user(request, text % {"count": len(names), **values}, level)
-        if held := [str(target.user) for target in targets if not target.cleared]:
+        if held := [str(target.user) for target in targets if target.limits_stand]:
             text = NOT_CLEARED % {"names": get_text_list(held, _("and"))}
             self.message_user(request, text, messages.WARNING)
 

@@ -1,6 +1,6 @@
 """
-What happened, for staff to read in the admin: ``ResetEventAdmin`` shows the events, one identifier's
-history and a chart, and lets a person try again whom a limit holds back.
+``ResetEventAdmin``: the audit in the admin. It shows the events, the history of one identifier and a
+chart, and lets staff clear the limits of a person who has reached one.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from django.contrib import admin, messages
+from django.contrib.admin.models import LogEntry
 from django.core.exceptions import PermissionDenied
 from django.db import Error as DatabaseError
-from django.db import transaction
+from django.db import router, transaction
 from django.db.models import Case, Count, When
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -29,10 +30,12 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
 
-from cognito_reset.cognito import errors as exceptions
-from cognito_reset.conf import conf
+from cognito_reset.cognito.errors import Unavailable
+from cognito_reset.conf import CognitoResetMisconfigured, conf
 from cognito_reset.models import ResetEvent
-from cognito_reset.resets import ratelimits as throttling
+from cognito_reset.resets import ratelimits
+from cognito_reset.resets.identifiers import identifier_keys
+from cognito_reset.resets.stores import outside_transactions
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -55,14 +58,15 @@ EVENT_FIELDS: Final = (
 )
 CHART_DAYS: Final = 28
 CHART_HEIGHT: Final = 24
-HASHES: Final = "identifier_hash__in"  # a filter of the list's, as the admin names it
+HASHES: Final = "identifier_hash__in"  # the query parameter of the admin's list filter
 
-ON_CHANGE_FORM: Final = hasattr(admin, "ActionLocation")  # Django 6.1 has actions there
+# Since Django 6.1 a change page can have actions.
+ON_CHANGE_FORM: Final = hasattr(admin, "ActionLocation")
 Outcome = ResetEvent.Outcome
 
 
 def denied(model_admin: ModelAdmin, request: HttpRequest) -> PermissionDenied:
-    """Write down who tried what they may not: by primary key, and not with whom."""
+    """Log that somebody tried what they may not do, and return the error to raise."""
     logger.warning(
         "cognito_reset.admin_denied actor=%s model=%s", request.user.pk, model_admin.opts.label
     )
@@ -72,16 +76,16 @@ def denied(model_admin: ModelAdmin, request: HttpRequest) -> PermissionDenied:
 def log_change(
     model_admin: ModelAdmin, request: HttpRequest, obj: Any, change: dict[str, Any]
 ) -> None:
-    """Write to the admin's log what was done: where that fails, it is done all the same."""
+    """Add an entry to the admin's log. If that fails, only log it: what the entry is about is done."""
     try:
-        with transaction.atomic():
+        with transaction.atomic(using=router.db_for_write(LogEntry)):
             model_admin.log_change(request, obj, [change])
     except DatabaseError as error:
         logger.error("cognito_reset.log_entry_failed error=%s", type(error).__name__)
 
 
 class PoolFilter(admin.SimpleListFilter):
-    """By the pools of the settings: the table's own are a walk through all of it."""
+    """Offer the pools of the settings. To collect those of the table would read all of its rows."""
 
     title = gettext_lazy("user pool")
     parameter_name = "pool"
@@ -96,13 +100,13 @@ class PoolFilter(admin.SimpleListFilter):
 
 @admin.register(ResetEvent)
 class ResetEventAdmin(ModelAdmin):
-    """What happened, to read only; one identifier's history; and whoever has to wait is let go on."""
+    """Read-only admin for the audit, with a look-up by identifier and a way to clear its limits."""
 
     list_display = [*EVENT_FIELDS, "network", "identifier"]
     list_filter = ["outcome", "interface", PoolFilter, "created_at"]
     list_select_related = ["actor", "target"]
     ordering = ["-created_at"]
-    sortable_by = ["created_at"]  # which has an index
+    sortable_by = ["created_at"]  # the only column with an index
     show_full_result_count = False
     readonly_fields = ["created_at", "identifier"]
     fields = [*EVENT_FIELDS, "network", "aws_request_id", "identifier"]
@@ -129,7 +133,7 @@ class ResetEventAdmin(ModelAdmin):
         return [
             path(
                 f"{name}/",
-                transaction.non_atomic_requests(self.admin_site.admin_view(view)),
+                outside_transactions(self.admin_site.admin_view(view)),
                 name=f"cognito_reset_resetevent_{name.replace('-', '_')}",
             )
             for name, view in views.items()
@@ -154,15 +158,15 @@ class ResetEventAdmin(ModelAdmin):
     @method_decorator(sensitive_post_parameters("identifier"))
     @sensitive_variables("identifier")
     def look_up_view(self, request: HttpRequest) -> HttpResponse:
-        """Turn an identifier into its hashes, for nothing of it may be in an address."""
+        """Redirect to the history of an identifier, by its hashes: the URL must not contain it."""
         if not self.has_view_permission(request):
             raise denied(self, request)
         identifier = request.POST.get("identifier", "")
-        hashes = {throttling.identifier_key(pool, identifier) for pool in conf.pool_aliases()}
+        hashes = {key for pool in conf.pool_aliases() for key in identifier_keys(pool, identifier)}
         return self._history(request, self._known(request, hashes))
 
     def clear_limits_view(self, request: HttpRequest) -> HttpResponse:
-        """Say what clearing an identifier's limits does (GET), or do it (POST)."""
+        """Show what clearing the limits of an identifier does (GET), or clear them (POST)."""
         if not self.has_clear_limits_permission(request):
             raise denied(self, request)
         hashes = self._known(request, self._hashes(request))
@@ -180,7 +184,7 @@ class ResetEventAdmin(ModelAdmin):
         return TemplateResponse(request, "admin/cognito_reset/clear_limits.html", context)
 
     def _clear_limits(self, request: HttpRequest, hashes: Sequence[str]) -> None:
-        if not cleared(hashes):
+        if not clear_limits(hashes):
             text = _("No limit was cleared: where they are kept cannot be reached or used.")
             return self.message_user(request, text, messages.ERROR)
         event = self.get_queryset(request).filter(identifier_hash__in=hashes).latest("created_at")
@@ -213,11 +217,11 @@ class ResetEventAdmin(ModelAdmin):
         return reverse(name, current_app=self.admin_site.name) + query
 
 
-def cleared(hashes: Iterable[str]) -> bool:
-    """Clear the limits of identifiers, and say whether that was done."""
+def clear_limits(hashes: Iterable[str]) -> bool:
+    """Clear the limits of identifiers, and return whether that succeeded."""
     try:
-        throttling.clear(*hashes)
-    except (exceptions.CognitoResetMisconfigured, exceptions.Unavailable) as error:
+        ratelimits.clear(hashes)
+    except (CognitoResetMisconfigured, Unavailable) as error:
         logger.error("cognito_reset.limits_not_cleared: %s", error)
         return False
     return True
@@ -225,8 +229,10 @@ def cleared(hashes: Iterable[str]) -> bool:
 
 def chart(events: QuerySet[Any]) -> list[dict[str, Any]]:
     """
-    Count events by outcome and day, with one query, and draw each outcome's as bars of an SVG path.
-    The days are told apart by their ends, for MySQL knows time zones only where they were loaded.
+    Count the events by outcome and day with one query, and draw each outcome as the bars of an SVG path.
+
+    The query compares with the ends of the days instead of truncating times to days, because MySQL knows
+    no time zones unless they were loaded into it.
     """
     now = timezone.now()
     local = timezone.localtime(now) if timezone.is_aware(now) else now

@@ -1,4 +1,4 @@
-"""``manage.py cognito_reset purge``: what operators do with the app from the command line."""
+"""``manage.py cognito_reset``: the commands for operators."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Command(BaseCommand):
         commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
         commands.add_parser(
             "purge",
-            help="Delete reset events older than AUDIT_RETENTION_DAYS, and limits long over.",
+            help="Delete reset events older than AUDIT_RETENTION_DAYS, and expired slots of limits.",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -29,4 +29,4 @@ class Command(BaseCommand):
         slots = 0
         while purged := purge_expired():
             slots += purged
-        self.stdout.write(f"Deleted {events} reset events and {slots} slots of limits.")
+        self.stdout.write(f"Deleted {events} reset events and {slots} expired slots of limits.")

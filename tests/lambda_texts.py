@@ -1,6 +1,6 @@
 """
 ``make lambda``: write the translations of the Lambda function's texts into it, from the compiled
-catalogues. A language that lacks one of them is left out: a message has one language.
+catalogues. A language with an untranslated text is left out, so that no message mixes languages.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from django.utils.translation import to_language
 from cognito_reset.aws_lambda import custom_message
 
 FILE = Path(custom_message.__file__)
-LOCALE = FILE.parent / "locale"
+LOCALE = FILE.parent.parent / "locale"
 START = "TRANSLATIONS: dict[str, dict[str, str]] = "
 END = "\n# End of what `make lambda` writes.\n"
 
@@ -27,7 +27,7 @@ class NotTranslated(gettext.NullTranslations):
 
 
 def translations(locale: Path) -> dict[str, dict[str, str]]:
-    """Give each whole language's texts, by the name that Django has for it."""
+    """Return the texts of each completely translated language, by Django's name for it."""
     found = {}
     for path in sorted(locale.glob("*/LC_MESSAGES/django.mo")):
         language = to_language(path.parent.parent.name)
@@ -46,13 +46,13 @@ def translations(locale: Path) -> dict[str, dict[str, str]]:
 
 
 def fit_for_cognito(text: str) -> str:
-    """Its pattern for a mail refuses spaces that don't break, and what is invisible."""
+    """Replace special spaces and remove invisible characters, which Cognito refuses in mails."""
     spaced = "".join(" " if unicodedata.category(c)[0] == "Z" else c for c in text)
     return "".join(c for c in spaced if unicodedata.category(c)[0] != "C")
 
 
 def written(source: str, table: dict[str, dict[str, str]]) -> str:
-    """Give the source with this table, as ruff formats it."""
+    """Return the source with this table, as ruff formats it."""
     head, rest = source.split(START)
     tail = rest.split(END)[1]
     lines = ["{}"]
@@ -66,7 +66,7 @@ def written(source: str, table: dict[str, dict[str, str]]) -> str:
 
 
 def quoted(text: str) -> str:
-    """Give a Python literal with the quotes that ruff prefers: those that need no escape."""
+    """Return a Python literal with the quotes that ruff prefers: those that need no escape."""
     if '"' in text and "'" not in text:
         return "'" + text.replace("\\", "\\\\") + "'"
     return json.dumps(text, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""The Lambda function behind the pool's trigger, and the texts that it holds."""
+"""The Lambda function for the pool's custom message trigger, and its texts."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def environment(monkeypatch):
 
 @pytest.fixture
 def world():
-    """An emulator whose trigger is the function."""
+    """Return an emulator whose custom message trigger is the function."""
     world = World(pool={"AliasAttributes": ["email"]})
     world.emulator.set_hook(world.pool_id, "CustomMessage", lambda event: handler(event, None))
     return world
 
 
 class Mail(HTMLParser):
-    """What a mail program sees."""
+    """A parsed mail."""
 
     def __init__(self, message):
         super().__init__()
@@ -80,7 +80,7 @@ def fragment(address):
 
 
 def event(username="alice", source="CustomMessage_ForgotPassword", **attributes):
-    """An event as AWS documents it."""
+    """Return an event as AWS documents it."""
     return {
         "version": "1",
         "region": "eu-west-1",
@@ -101,23 +101,25 @@ def event(username="alice", source="CustomMessage_ForgotPassword", **attributes)
 # The link
 
 
+@pytest.mark.requirement("D11")
 def test_d11_the_mail_has_the_code_and_a_link_of_the_functions_own(world):
-    """D11: address from the function's environment; name and code in what stays in the browser."""
+    """The address comes from the environment; name and code are in the link's fragment."""
     world.add()
     message = sent(world)
     mail = Mail(message)
     assert mail.link.split("#")[0] == URL
     assert fragment(mail.link) == {"username": "alice", "code": message.code}
     assert mail.subject == "Reset your password"
-    # First what works anywhere.
+    # The code comes first, because it works everywhere.
     assert mail.texts.index(message.code) < mail.texts.index("Choose a new password")
     assert {tag for tag, _ in mail.elements} <= {
         *("html", "head", "meta", "title", "body", "div", "p", "strong", "bdi", "a")
     }
 
 
+@pytest.mark.requirement("D11")
 def test_d11_no_caller_chooses_the_link(world):
-    """D11: nothing that comes with a request gets into the message."""
+    """No data of the request gets into the message."""
     world.add()
     evil = "https://evil.example/"
     names = ("RESET_URL", "reset_url", "url", "host", "redirectUri", "locale", "SIGN_IN_ATTRIBUTE")
@@ -126,6 +128,7 @@ def test_d11_no_caller_chooses_the_link(world):
     assert Mail(message).link.startswith(f"{URL}#")
 
 
+@pytest.mark.requirement("D11")
 @pytest.mark.parametrize(
     "url",
     [
@@ -140,7 +143,7 @@ def test_d11_no_caller_chooses_the_link(world):
     ],
 )
 def test_d11_without_a_safe_address_there_is_only_the_code(world, monkeypatch, caplog, url):
-    """D11: no link at all rather than one in clear; the log says why."""
+    """Without an https address, the mail has no link, and the log has the reason."""
     monkeypatch.setenv("RESET_URL", url)
     world.add(**PHONE)
     text = sent(world)
@@ -162,7 +165,7 @@ def test_d11_without_a_safe_address_there_is_only_the_code(world, monkeypatch, c
     ],
 )
 def test_addresses_that_may_be_linked_to(world, monkeypatch, url):
-    """Of https, or of this machine; a query of the site's own is kept."""
+    """Addresses with https, or of this machine, are linked to, with their query."""
     monkeypatch.setenv("RESET_URL", url)
     world.add()
     assert Mail(sent(world)).link.split("#")[0] == url
@@ -172,7 +175,7 @@ def test_addresses_that_may_be_linked_to(world, monkeypatch, url):
     "name", ["a&code=1#b", "o'neil+1@example.com", 'x"><b>%41', "Žofie/ß?=", "+1"]
 )
 def test_every_username_survives_the_link(name):
-    """What has a meaning in an address or in HTML comes out of the link as it went in."""
+    """Characters with a meaning in URLs or HTML survive in the link."""
     body = handler(event(name), None)["response"]["emailMessage"]
     (found,) = re.findall(r'<a href="([^"]*)">', body)
     assert fragment(html.unescape(found)) == {"username": name, "code": "{####}"}
@@ -191,7 +194,7 @@ def test_every_username_survives_the_link(name):
     ],
 )
 def test_the_link_calls_people_what_they_sign_in_with(monkeypatch, attribute, attributes, name):
-    """An alias, where the site says which; one that isn't verified is no name at Cognito."""
+    """The link contains the alias that the site chose, unless that isn't verified."""
     monkeypatch.setenv("SIGN_IN_ATTRIBUTE", attribute)
     given = event(**{key: value for key, value in attributes.items() if key})
     body = handler(given, None)["response"]["emailMessage"]
@@ -199,11 +202,11 @@ def test_the_link_calls_people_what_they_sign_in_with(monkeypatch, attribute, at
     assert fragment(html.unescape(found))["username"] == name
 
 
-# What it is asked for
+# Trigger sources
 
 
 def test_staffs_resets_have_the_link_too(world):
-    """AdminResetUserPassword sends by the same trigger source."""
+    """AdminResetUserPassword has the same trigger source."""
     world.add()
     world.admin("AdminResetUserPassword", "alice")
     (message,) = world.emulator.outbox
@@ -215,12 +218,12 @@ def test_staffs_resets_have_the_link_too(world):
     ["CustomMessage_SignUp", "CustomMessage_AdminCreateUser", "CustomMessage_Authentication"],
 )
 def test_other_messages_are_left_alone(source):
-    """A sign-up or a sign-in code isn't this function's."""
+    """The function doesn't change messages for sign-up and sign-in."""
     assert handler(event(source=source), None) == event(source=source)
 
 
 def test_the_file_runs_alone(tmp_path):
-    """Copied into an empty folder, for a Python without any package."""
+    """The file works alone in an empty folder, in a Python without any package."""
     shutil.copy(custom_message.__file__, tmp_path)
     source = (
         "import json, sys; sys.path.insert(0, '.'); from custom_message import handler; "
@@ -238,9 +241,10 @@ def test_the_file_runs_alone(tmp_path):
     assert json.loads(done.stdout) == handler(event(), None)
 
 
-# Its languages
+# Languages
 
 
+@pytest.mark.requirement("U18")
 @pytest.mark.parametrize(
     ("language", "locale", "chosen"),
     [
@@ -261,7 +265,7 @@ def test_the_file_runs_alone(tmp_path):
 def test_u18_the_language_is_the_visitors_then_the_users(
     world, monkeypatch, language, locale, chosen
 ):
-    """U18: ClientMetadata's language, the user's locale, English; regions as Django takes them."""
+    """First ClientMetadata's language, then the user's locale, then English."""
     monkeypatch.setattr(custom_message, "TEXTS", TEXTS_OF_TWO)
     world.add(**({"locale": locale} if locale else {}))
     message = sent(world, **({} if language is None else {"language": language}))
@@ -270,8 +274,9 @@ def test_u18_the_language_is_the_visitors_then_the_users(
     assert message.subject == TEXTS_OF_TWO[chosen]["subject"]
 
 
+@pytest.mark.requirement("U17")
 def test_u17_a_mail_runs_from_right_to_left_and_its_code_does_not(world, monkeypatch):
-    """U17: said on an element inside, too, for mail programs drop the outermost; texts are text."""
+    """An inner element has the direction too, because mail programs drop the outermost."""
     monkeypatch.setattr(custom_message, "TEXTS", TEXTS_OF_TWO)
     world.add()
     message = sent(world, language="ar")
@@ -282,8 +287,9 @@ def test_u17_a_mail_runs_from_right_to_left_and_its_code_does_not(world, monkeyp
     assert "<ar> & \"note'" in mail.texts
 
 
+@pytest.mark.requirement("U27")
 def test_u27_a_text_message_is_bound_to_the_domain(world, monkeypatch):
-    """U27: in the one form that has no line break, as long as Cognito takes it."""
+    """The form without a line break is used, unless it is too long for Cognito."""
     world.add(**PHONE)
     message = sent(world)
     code = message.code
@@ -295,7 +301,7 @@ def test_u27_a_text_message_is_bound_to_the_domain(world, monkeypatch):
 
 @pytest.mark.parametrize("language", TEXTS)
 def test_cognito_takes_every_text(language):
-    """Within the limits and patterns of AWS's model, which refuses spaces that don't break."""
+    """All texts are within the limits and patterns of AWS's model."""
     given = event("alice@example.com")
     given["request"]["clientMetadata"] = {"language": language}
     response = handler(given, None)["response"]
@@ -318,17 +324,18 @@ def test_cognito_takes_every_text(language):
     assert "{####}" in response["smsMessage"].split(" ", 2)[2]
 
 
-# Where its texts come from
+# The origin of the texts
 
 
+@pytest.mark.requirement("U18")
 def test_u18_the_texts_are_those_of_the_catalogues():
-    """U18: `make lambda` has run since a translation changed."""
+    """`make lambda` was run after the last change of a translation."""
     source = lambda_texts.FILE.read_text()
     assert lambda_texts.written(source, lambda_texts.translations(lambda_texts.LOCALE)) == source
 
 
 def compiled(folder, **texts):
-    """A compiled catalogue, in the format that the gettext manual gives."""
+    """Write a compiled catalogue, in the format that the gettext manual documents."""
     pairs = sorted({"": "Content-Type: text/plain; charset=UTF-8\n", **texts}.items())
     originals, translated, tables = (
         [key.encode() for key, _ in pairs],
@@ -345,8 +352,9 @@ def compiled(folder, **texts):
     (folder / "django.mo").write_bytes(head + tables + data)
 
 
+@pytest.mark.requirement("U18")
 def test_u18_a_catalogue_becomes_a_language_of_the_function(tmp_path):
-    """U18: whole ones only, named as Django names them, in what Cognito takes, as ruff formats it."""
+    """Only complete catalogues count, and their texts contain what Cognito accepts."""
     texts = {
         text: f'"{key}"\u00a0\u200c{{code}}’s' for key, text in ENGLISH.items() if key != "dir"
     }
@@ -369,7 +377,7 @@ def test_u18_a_catalogue_becomes_a_language_of_the_function(tmp_path):
 
 
 def test_the_texts_are_found_by_makemessages():
-    """Each is a literal in a call that xgettext knows, and translators get few of them."""
+    """Each text is a literal in a call that xgettext knows, and there are few of them."""
     source = lambda_texts.FILE.read_text()
     found = re.findall(r'gettext_noop\("(.*)"\)', source)
     assert found == [text for key, text in ENGLISH.items() if key != "dir"]

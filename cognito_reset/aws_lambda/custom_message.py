@@ -1,16 +1,17 @@
 """
-An AWS Lambda function, for the pool's custom message trigger: the mail with the code has a link to
-the page where it is entered, in the person's language. Copy this one file; it needs nothing else.
+An AWS Lambda function for the custom message trigger of a user pool. It writes the mail with the
+reset code in the person's language, with a link to the page that takes the code. Copy this file
+alone: it needs no other.
 
-Its environment:
+The function reads two environment variables:
 
-- ``RESET_URL``: the page's address, ``https://www.example.com/password-reset/confirm/``. It is taken
-  from nowhere else, so that nobody can have a link to a place of their own sent. Without it the
-  message has the code alone.
-- ``SIGN_IN_ATTRIBUTE``: what people sign in with where that isn't the pool's own username, ``email``
-  for example. It is what the link calls them.
+- ``RESET_URL``: the address of the page, ``https://www.example.com/password-reset/confirm/``. No
+  request can change it, so nobody can make the function mail a link to another site. Without
+  ``RESET_URL``, the message contains only the code.
+- ``SIGN_IN_ATTRIBUTE``: the attribute that people sign in with, ``email`` for example, if they don't
+  sign in with the pool's username. The link then contains this attribute.
 
-The language is ClientMetadata's ``language``, else the user's ``locale``, else English.
+The language is ``language`` in ClientMetadata, or else the user's ``locale``, or else English.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-# Cognito takes no longer text message.
+# Cognito accepts no longer text messages.
 SMS_LIMIT = 140
 
 
 def gettext_noop(text: str) -> str:
-    """Mark a text for makemessages; there is no Django here to translate it."""
+    """Mark a text for makemessages. Django isn't there to translate it at run time."""
     return text
 
 
@@ -41,7 +42,7 @@ ENGLISH = {
     # Translators: a text message, of 90 characters at the most.
     "sms": gettext_noop("Your password reset code is {code}. Do not share it."),
 }
-# Written by `make lambda`, from the catalogues of translations.
+# `make lambda` writes this table from the catalogues of translations.
 TRANSLATIONS: dict[str, dict[str, str]] = {
     "ar": {
         "dir": "rtl",
@@ -145,7 +146,7 @@ TEXTS = {"en": ENGLISH, **TRANSLATIONS}
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """Answer the trigger. Staff's resets have the same source; all others are left as they are."""
+    """Answer the trigger for resets, also those by staff. Leave all other messages unchanged."""
     if event["triggerSource"] == "CustomMessage_ForgotPassword":
         request = event["request"]
         attributes = request.get("userAttributes") or {}
@@ -162,7 +163,7 @@ def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
 
 
 def language_of(*tags: str | None) -> str:
-    """Give the first language that there are texts in; as Django does, any Chinese for zh-cn."""
+    """Return the first language that has texts. As in Django, zh-cn matches any Chinese."""
     for tag in tags:
         wanted = (tag or "").lower().replace("_", "-")
         generic = wanted.split("-")[0]
@@ -174,7 +175,7 @@ def language_of(*tags: str | None) -> str:
 
 
 def username(event: dict[str, Any]) -> str:
-    """Give what the person is called at the sign-in: an alias counts once it is verified."""
+    """Return the name that the person signs in with. Only a verified alias is used."""
     attributes = event["request"].get("userAttributes") or {}
     alias = os.environ.get("SIGN_IN_ATTRIBUTE", "")
     if alias in ("email", "phone_number") and attributes.get(f"{alias}_verified") != "true":
@@ -184,7 +185,7 @@ def username(event: dict[str, Any]) -> str:
 
 
 def reset_url() -> str:
-    """Give the page's address, or "" where there is none that may be linked to."""
+    """Return the page's address, or "" if none is set or it isn't safe to link to."""
     url = os.environ.get("RESET_URL", "")
     try:
         parts = urlsplit(url)
@@ -194,19 +195,21 @@ def reset_url() -> str:
     except ValueError:
         pass
     if url:
-        logging.getLogger(__name__).error("RESET_URL is no https address: there is no link.")
+        logging.getLogger(__name__).error(
+            "RESET_URL isn't an https address, so the mail has no link."
+        )
     return ""
 
 
 def link(url: str, name: str, code: str) -> str:
-    """Give the address with all in its fragment, which browsers keep to themselves."""
+    """Return the address with name and code in its fragment, which browsers don't send."""
     return url and f"{url}#username={quote(name, safe='')}&code={code}"
 
 
 def mail(language: str, code: str, address: str) -> str:
-    """Give the mail. The code is there to be read, too, and first: the link needs JavaScript."""
+    """Return the mail. The code comes first, as text, because the link needs JavaScript."""
     texts = {key: html.escape(text) for key, text in TEXTS[language].items()}
-    marked = f'lang="{language}" dir="{texts["dir"]}"'  # on both, for mail programs drop the first
+    marked = f'lang="{language}" dir="{texts["dir"]}"'  # on both: mail programs drop <html>
     anchor = f'<p><a href="{html.escape(address)}">{texts["link"]}</a></p>' if address else ""
     return (
         f'<!doctype html><html {marked}><head><meta charset="utf-8">'
@@ -217,8 +220,8 @@ def mail(language: str, code: str, address: str) -> str:
 
 
 def sms(language: str, code: str, host: str | None) -> str:
-    """Give the text message, bound to the site's domain, so that phones offer it nowhere else."""
+    """Return the text message, bound to the site's domain: phones fill in the code only there."""
     text = TEXTS[language]["sms"].replace("{code}", code)
-    # In one line: whether Cognito takes a line break isn't documented.
+    # All in one line, because AWS doesn't document whether Cognito accepts a line break.
     bound = f"@{host} #{code} {text}"
     return bound if host and len(bound) <= SMS_LIMIT else text

@@ -1,12 +1,13 @@
 """
-An emulator of Amazon Cognito user pools: for tests, for demonstrations, and on its own.
+An emulator of Amazon Cognito user pools, for tests and demonstrations.
 
     emulator = Emulator()
     emulator.mount(boto3_client)            # or: with serve(emulator) as server: server.url
     emulator.fail_next("ForgotPassword", Timeout())
     emulator.outbox[0].code
 
-``cognito_reset.testing.fixtures`` has pytest fixtures, ``python -m cognito_reset.testing`` a server.
+``cognito_reset.testing.fixtures`` has pytest fixtures. ``python -m cognito_reset.testing`` starts a
+server.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The emulator as a server of its own: ``python -m cognito_reset.testing --port 9229``."""
+"""The emulator as a standalone server: ``python -m cognito_reset.testing --port 9229``."""
 
 from __future__ import annotations
 
@@ -18,11 +18,18 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=9229)
+    parser.add_argument(
+        "--allow-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="let pages of this origin use the server, http://localhost:5173 for example",
+    )
     chosen = parser.parse_args(arguments)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    with serve(Emulator(), chosen.host, chosen.port) as server:
+    with serve(Emulator(), chosen.host, chosen.port, allowed_origins=chosen.allow_origin) as server:
         sys.stdout.write(f"{server.url}\n")
         sys.stdout.flush()
         stop.wait()

@@ -1,4 +1,4 @@
-"""The operations that make, change and end user accounts."""
+"""The operations that create, change and delete user accounts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from cognito_reset.testing.users import User
 
 Request = dict[str, Any]
 
-# The other operations say "does not conform to".
+# The messages of all other operations begin with "Password does not conform with policy".
 _REFUSAL: Final = "Password did not conform with policy"
 
 
@@ -212,7 +212,7 @@ def _new_user(
 def _set_attributes(
     pool: Pool, user: User, attributes: list[dict[str, str]], *, force: bool = False
 ) -> None:
-    """All of them, or none where one is refused."""
+    """Set all attributes, or none if one of them is refused."""
     before = dict(user.attributes)
     try:
         user.set_attributes(attributes)
@@ -223,7 +223,7 @@ def _set_attributes(
 
 
 def _sign_up_attribute(pool: Pool, user: User) -> str | None:
-    """The contact that a sign-up verifies: the phone before the email."""
+    """Return the contact that a sign-up verifies: the phone number rather than the email."""
     for attribute in ("phone_number", "email"):
         if attribute in pool.auto_verified and user.attributes.get(attribute):
             return attribute
@@ -264,7 +264,7 @@ def _confirmed(
 
 
 def _invite(state: State, pool: Pool, user: User, request: Request) -> None:
-    """By SMS unless the request names the medium; to nowhere where the user lacks that contact."""
+    """Send the invitation by SMS or the requested media, as far as the user has those contacts."""
     wanted = request.get("DesiredDeliveryMediums", ["SMS"])
     for attribute, medium in MEDIUMS.items():
         if medium in wanted and user.attributes.get(attribute):

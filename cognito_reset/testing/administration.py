@@ -11,7 +11,7 @@ from cognito_reset.testing.state import State
 
 Request = dict[str, Any]
 
-#: What a pool keeps for good: UpdateUserPool has no such members.
+#: The settings that never change: UpdateUserPool has no such members.
 _IMMUTABLE: Final[tuple[str, ...]] = (
     "AliasAttributes",
     "Schema",
@@ -37,7 +37,7 @@ def describe_user_pool(state: State, request: Request) -> dict[str, Any]:
 
 
 def update_user_pool(state: State, request: Request) -> dict[str, Any]:
-    """As on AWS, what isn't named goes back to its default."""
+    """Update a pool. As on AWS, settings that the request leaves out get their defaults."""
     pool = state.pool(request.pop("UserPoolId"))
     _check_recovery(request)
     kept: Request = {name: pool.settings[name] for name in _IMMUTABLE if name in pool.settings}
@@ -90,7 +90,7 @@ def describe_user_pool_client(state: State, request: Request) -> dict[str, Any]:
 
 
 def update_user_pool_client(state: State, request: Request) -> dict[str, Any]:
-    """As on AWS, what isn't named goes back to its default."""
+    """Update a client. As on AWS, settings that the request leaves out get their defaults."""
     client = state.pool_client(request.pop("UserPoolId"), request.pop("ClientId"))
     client.settings = {"ClientName": client.settings["ClientName"], **request}
     client.modified = state.now()

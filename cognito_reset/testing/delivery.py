@@ -1,4 +1,4 @@
-"""One message on its way: the pool's custom message trigger, then the outbox."""
+"""Sending a message: call the pool's custom message trigger, then fill the outbox."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from cognito_reset.testing.pools import Pool
 from cognito_reset.testing.state import State
 from cognito_reset.testing.users import Code, User
 
-# No document names the source of AdminResetUserPassword: only ClientMetadata tells it apart.
+# AWS documents no trigger source for AdminResetUserPassword. Only by ClientMetadata can a trigger
+# distinguish it from ForgotPassword.
 _SOURCES = {
     "forgot_password": "CustomMessage_ForgotPassword",
     "admin_reset_password": "CustomMessage_ForgotPassword",
@@ -36,7 +37,7 @@ def send_code(
     *,
     client_id: str | None = None,
 ) -> tuple[Code, dict[str, str]]:
-    """Send a new code, for the caller to keep, and answer its CodeDeliveryDetails too."""
+    """Send a new code. Return it, for the caller to store, and its CodeDeliveryDetails."""
     code = Code(state.new_code(), state.now())
     metadata = request.get("ClientMetadata")
     details = send(
@@ -57,9 +58,9 @@ def send(
     metadata: dict[str, str] | None = None,
 ) -> dict[str, str]:
     """
-    Put a message into the outbox and answer its CodeDeliveryDetails.
+    Put a message into the outbox and return its CodeDeliveryDetails.
 
-    A custom message without its placeholders isn't used: the pool's own goes out then.
+    If a custom message lacks its placeholders, the pool's own message is sent instead.
     """
     medium = MEDIUMS[attribute]
     invitation = kind == "invitation"

@@ -1,4 +1,4 @@
-"""ListUsers and AdminGetUser."""
+"""The operations ListUsers and AdminGetUser."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _SEARCHABLE: Final[dict[str, Callable[[User], str]]] = {
 
 
 def list_users(state: State, request: Request) -> dict[str, Any]:
-    """In the order of creation; a token counts the users seen."""
+    """List users in the order of creation. The token is the number of users on earlier pages."""
     pool = state.pool(request["UserPoolId"])
     fits = _filter(request.get("Filter", ""))
     users = [user for user in pool.users.values() if fits(user)]

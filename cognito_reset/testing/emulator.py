@@ -32,14 +32,14 @@ HOOKS: Final = ("CustomMessage", "PostConfirmation", "UserMigration")
 
 class Emulator:
     """
-    Amazon Cognito user pools, as far as a password reset and what stands around it goes.
+    Amazon Cognito user pools, with the operations that matter for password resets.
 
-    Pools, clients and users are made through the same operations as on AWS, by ``handle()``, by a
-    boto3 client on which it is mounted, or over HTTP (``serve()``). It is safe to use from many
-    threads, and everything is gone with it.
+    Pools, clients and users are created by the same operations as on AWS: with ``handle()``, with a
+    boto3 client on which the emulator is mounted, or over HTTP (``serve()``). An emulator can be
+    used from many threads. It stores nothing outside of this process.
 
-    ``seed`` makes ids, secrets and codes the same each time; ``now`` and ``new_code`` replace the
-    clock and the maker of codes.
+    With a ``seed``, ids, secrets and codes are the same each time. ``now`` replaces the clock, and
+    ``new_code`` creates the codes.
     """
 
     def __init__(
@@ -59,13 +59,13 @@ class Emulator:
         self._closed = threading.Event()
         self._mount_id = f"cognito_reset.testing.{id(self)}"
 
-    # What a test or a site does with it.
+    # For tests and sites.
 
     def handle(self, operation: str, body: Any) -> tuple[int, dict[str, Any]]:
         """
-        Do an operation: the HTTP status, and the result or ``{"__type", "message"}``.
+        Do an operation. Return the HTTP status, and the result or ``{"__type", "message"}``.
 
-        A queued fault that only a transport can carry is a ``RuntimeError`` here.
+        A queued fault that only a transport can play raises ``RuntimeError``.
         """
         status, answer, fault = self._perform(operation, body, authorized=True)
         if fault is not None:
@@ -73,39 +73,40 @@ class Emulator:
         return status, answer
 
     def mount(self, client: Any) -> None:
-        """Answer all requests of this boto3 client from now on, in place of the network."""
+        """Answer all requests of this boto3 client from now on, instead of the network."""
         client.meta.events.register(EVENT, Mount(self, client), unique_id=self._mount_id)
 
     def unmount(self, client: Any) -> None:
-        """Give the client its network back."""
+        """Let the client use the network again."""
         client.meta.events.unregister(EVENT, unique_id=self._mount_id)
 
     @property
     def options(self) -> Options:
-        """The behaviours that Amazon doesn't document; assign to its attributes at any time."""
+        """The behaviours that Amazon doesn't document. Assign to the attributes at any time."""
         return self._state.options
 
     @property
     def outbox(self) -> list[Message]:
-        """What was sent, newest first."""
+        """The messages that were sent, newest first."""
         with self._state.lock:
             return self._state.outbox[::-1]
 
     @property
     def calls(self) -> list[tuple[str, Any]]:
-        """What reached the service, in order: operation and body as they came."""
+        """The calls that reached the service, in order: the operation and its body."""
         return self._calls
 
     def set_hook(self, pool_id: str, trigger: str, hook: Hook | None) -> None:
         """
-        Be a pool's Lambda trigger: CustomMessage, PostConfirmation or UserMigration.
+        Set a pool's Lambda trigger: CustomMessage, PostConfirmation or UserMigration.
 
-        The hook gets the event and answers it with its ``response`` filled in. What it raises is
-        UserLambdaValidationException, ``TimeoutError`` UnexpectedLambdaException, an answer without
-        a response InvalidLambdaResponseException. ``None`` takes the hook away.
+        The hook takes the event and returns it with its ``response`` filled in. If the hook raises
+        ``TimeoutError``, the operation fails with UnexpectedLambdaException; after any other error,
+        with UserLambdaValidationException; and if the hook returns no response, with
+        InvalidLambdaResponseException. ``None`` removes the hook.
         """
         if trigger not in HOOKS:
-            raise ValueError(f"trigger is one of {HOOKS}")
+            raise ValueError(f"trigger must be one of {HOOKS}")
         with self._state.lock:
             hooks = self._state.pool(pool_id).hooks
             hooks.pop(trigger, None)
@@ -115,19 +116,19 @@ class Emulator:
     def fail_next(
         self, operation: str, fault: Fault | str, *, message: str = "", times: int = 1
     ) -> None:
-        """Let the next calls of an operation fail: with an error of this name, or with a fault."""
+        """Let the next calls of an operation fail with an error of this name, or with a fault."""
         if isinstance(fault, str):
             fault = Error(fault, message)
         with self._state.lock:
             self._faults[operation].extend([fault] * times)
 
     def queued_faults(self, operation: str) -> list[Fault]:
-        """The faults that no call has met yet."""
+        """Return the faults that are still waiting for a call."""
         with self._state.lock:
             return list(self._faults[operation])
 
     def add_federated_user(self, pool_id: str, username: str, *, email: str = "") -> None:
-        """A user from an identity provider, in EXTERNAL_PROVIDER: no operation makes one."""
+        """Add a user of an identity provider (EXTERNAL_PROVIDER). No operation can do that."""
         with self._state.lock:
             pool = self._state.pool(pool_id)
             user = self._state.add_user(pool, username, "EXTERNAL_PROVIDER")
@@ -135,21 +136,21 @@ class Emulator:
                 user.attributes |= {"email": email, "email_verified": "true"}
 
     def advance(self, seconds: float) -> None:
-        """Move the clock on."""
+        """Move the clock forward."""
         with self._state.lock:
             self._state.offset += timedelta(seconds=seconds)
 
     def close(self) -> None:
-        """End the waiting of every fault that is being played."""
+        """End all faults that are being played."""
         self._closed.set()
 
-    # What its mounts need.
+    # For the mounts.
 
     def exchange(self, headers: Mapping[str, str], raw: bytes) -> tuple[wire.Answer, Fault | None]:
-        """One request, its headers' names in lower case: the answer, and what befalls it."""
+        """Handle a request, with lower-case names of headers. Return the answer and its fault."""
         fault = None
         try:
-            operation = wire.operation_of(headers.get("x-amz-target", ""))
+            operation = wire.operation_of(headers)
             status, body, fault = self._perform(
                 operation, wire.parsed(raw), authorized="authorization" in headers
             )
@@ -159,7 +160,7 @@ class Emulator:
         return (answer, None) if fault is None else (fault.spoiled(answer), fault)
 
     def wait(self, seconds: float) -> bool:
-        """Wait as a fault asks, or until ``close()``: then it answers True."""
+        """Wait for a fault's seconds, or until ``close()``. Return True after ``close()``."""
         return self._closed.wait(seconds)
 
     def _perform(
@@ -189,7 +190,7 @@ class Emulator:
             request = checked(operation, body)
             with self._state.lock:
                 result = OPERATIONS[operation](self._state, request)
-                # A result shares nothing with the state that others may change meanwhile.
+                # Copy the result, because other threads may change the state meanwhile.
                 return 200, json.loads(json.dumps(result))
         except CognitoError as error:
             return error.status, error.body

@@ -1,4 +1,4 @@
-"""What Amazon Cognito answers instead of a result."""
+"""The errors of Amazon Cognito and their messages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ADMIN_ONLY: Final = "Contact administrator to reset password."
 
 
 class CognitoError(Exception):
-    """One of Cognito's errors: the name without a namespace, the text, the HTTP status."""
+    """One of Cognito's errors: its name without a namespace, its message and its HTTP status."""
 
     def __init__(self, code: str, message: str, *, status: int = 400) -> None:
         super().__init__(code)

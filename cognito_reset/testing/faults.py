@@ -1,7 +1,7 @@
 """
 Faults that can be queued in front of an operation with ``Emulator.fail_next()``.
 
-Each takes ``processed=True``: the service did what was asked, and only its answer came to harm.
+Each takes ``processed=True``: the service did the work, and only its answer was damaged or lost.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ _TEXTS: Final = {
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong with one request."""
+    """One thing that goes wrong with one request."""
 
-    #: False where nothing of the request ever reaches the service.
+    #: False if no part of the request ever reaches the service.
     arrives: ClassVar[bool] = True
 
     processed: bool = field(default=False, kw_only=True)
 
     def spoiled(self, answer: Answer) -> Answer:
-        """The answer that is carried instead."""
+        """Return the answer that the client gets instead."""
         return answer
 
 
 @dataclass(frozen=True)
 class Error(Fault):
-    """One of Cognito's errors by name, with Amazon's text unless another is given."""
+    """One of Cognito's errors by name, with Amazon's message unless another one is passed."""
 
     code: str
     message: str = ""
-    #: By default 500 for internal errors, 400 else; TooManyRequestsException has an option.
+    #: By default 500 for internal errors, 400 otherwise. TooManyRequestsException has an option.
     status: int | None = None
 
     @property
@@ -57,7 +57,7 @@ class Error(Fault):
 
 @dataclass(frozen=True)
 class Status(Fault):
-    """Any HTTP status, body and headers, such as a proxy's, a load balancer's or a firewall's."""
+    """Any HTTP status, body and headers, as a proxy, load balancer or firewall may send them."""
 
     status: int
     body: str | bytes | dict[str, Any] = ""
@@ -82,7 +82,7 @@ class WafBlock(Status):
 
 @dataclass(frozen=True)
 class WafChallenge(Status):
-    """AWS WAF wants a browser to solve a puzzle: 202 and no body."""
+    """AWS WAF asks the browser to solve a challenge: 202 and no body."""
 
     status: int = 202
     headers: Mapping[str, str] = field(default_factory=lambda: {"x-amzn-waf-action": "challenge"})
@@ -90,7 +90,7 @@ class WafChallenge(Status):
 
 @dataclass(frozen=True)
 class Redirect(Status):
-    """Somebody on the way sends the client elsewhere."""
+    """Something on the network path redirects the client."""
 
     status: int = 301
     headers: Mapping[str, str] = field(
@@ -100,7 +100,7 @@ class Redirect(Status):
 
 @dataclass(frozen=True)
 class Junk(Fault):
-    """A 200 whose body isn't the result: nothing, HTML, broken JSON."""
+    """A 200 whose body isn't the result but empty, HTML or broken JSON."""
 
     body: str | bytes = ""
     content_type: str = wire.CONTENT_TYPE
@@ -113,7 +113,7 @@ class Junk(Fault):
 
 @dataclass(frozen=True)
 class GzipGarbage(Fault):
-    """A 200 that claims to be compressed and isn't."""
+    """A 200 that claims to be compressed, but isn't."""
 
     def spoiled(self, answer: Answer) -> Answer:
         return Answer(200, {**answer.headers, "Content-Encoding": "gzip"}, b"\x1f\x8b garbage")
@@ -122,8 +122,8 @@ class GzipGarbage(Fault):
 @dataclass(frozen=True)
 class Truncated(Fault):
     """
-    The true answer, of which only the first bytes come before the connection ends. A client may
-    notice it by Content-Length; botocore doesn't any more, and a mounted client never does.
+    The first bytes of the true answer, and then the connection ends. A client can notice this by
+    Content-Length. Recent versions of botocore don't, and a mounted client never does.
     """
 
     keep: int = 5
@@ -137,8 +137,8 @@ class Truncated(Fault):
 @dataclass(frozen=True)
 class Timeout(Fault):
     """
-    No answer comes. A mounted client gets its read timeout after ``seconds``, at once by default;
-    over HTTP the connection hangs until the client leaves, or for ``seconds`` (60 by default).
+    No answer. A mounted client gets its read timeout after ``seconds``, by default at once. Over
+    HTTP the connection hangs until the client leaves, or for ``seconds`` (60 by default).
     """
 
     seconds: float | None = None
@@ -147,8 +147,8 @@ class Timeout(Fault):
 @dataclass(frozen=True)
 class Trickle(Fault):
     """
-    The true answer, one byte in every ``interval`` for so many ``seconds``, and then the rest. Each
-    read is short, so no read timeout ends it; a mounted client waits for the whole time.
+    The true answer, but slowly: one byte per ``interval`` for some ``seconds``, and then the rest.
+    Each read is short, so no read timeout ends it. A mounted client waits for the whole time.
     """
 
     seconds: float
@@ -163,21 +163,21 @@ class Reset(Fault):
 
 @dataclass(frozen=True)
 class ConnectTimeout(Fault):
-    """The connection isn't made in time. Over HTTP, where it was made already, it is reset."""
+    """The connection times out. The HTTP server, which is already connected, resets it instead."""
 
     arrives = False
 
 
 @dataclass(frozen=True)
 class ConnectRefused(Fault):
-    """Nobody listens. Over HTTP, where the connection was made already, it is reset."""
+    """The connection is refused. The HTTP server, already connected, resets it instead."""
 
     arrives = False
 
 
 @dataclass(frozen=True)
 class TLSFailure(Fault):
-    """The certificate isn't trusted. Over HTTP, without TLS, the connection is reset."""
+    """The certificate isn't trusted. The HTTP server has no TLS and resets the connection."""
 
     arrives = False
 

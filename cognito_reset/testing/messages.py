@@ -1,4 +1,4 @@
-"""What the emulated service sends: whereto, in which words, and how it masks the address."""
+"""The messages that the emulated service sends, their texts, and masked destinations."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _TEXTS: Final = {
 @dataclass(frozen=True)
 class Message:
     """
-    A mail or an SMS as the person gets it.
+    A mail or an SMS as the person receives it.
 
-    ``kind`` is forgot_password, admin_reset_password, sign_up, resend_code or invitation; ``code``
-    is the temporary password of an invitation. ``destination`` is in clear: this is an inbox.
+    ``kind`` is forgot_password, admin_reset_password, sign_up, resend_code or invitation. In an
+    invitation, ``code`` is the temporary password. ``destination`` isn't masked.
     """
 
     username: str
@@ -58,7 +58,7 @@ class Message:
 
 
 def template(kind: str, medium: str, settings: dict[str, Any]) -> tuple[str, str]:
-    """Subject and body before the code is put in: the pool's own where it has some."""
+    """Return subject and body with placeholders: those of the pool, or else the default ones."""
     subject, body = _TEXTS[kind]
     if kind == "invitation":
         invite = settings.get("AdminCreateUserConfig", {}).get("InviteMessageTemplate", {})
@@ -75,7 +75,7 @@ def template(kind: str, medium: str, settings: dict[str, Any]) -> tuple[str, str
 
 
 def masked(attribute: str, destination: str) -> str:
-    """The destination as answers show it: ``a***@e***``, ``+*******1234``."""
+    """Return the destination as answers show it: ``a***@e***``, ``+*******1234``."""
     if attribute == "phone_number":
         return f"+*******{destination[-4:]}"
     local, _, domain = destination.rpartition("@")
@@ -92,8 +92,9 @@ def delivery_details(attribute: str, destination: str) -> dict[str, str]:
 
 def simulated_details(username: str, auto_verified: list[str]) -> dict[str, str]:
     """
-    What is answered for a code that isn't sent: made from the form of what was typed, and from the
-    pool's settings where it is neither an address nor a number.
+    Return made-up CodeDeliveryDetails for a code that isn't sent. The medium follows from the form
+    of the username or, if that is neither an email address nor a phone number, from the settings
+    of the pool.
     """
     if "@" in username:
         return delivery_details("email", username)

@@ -1,4 +1,4 @@
-"""User pools, their clients and what both say about passwords, names and recovery."""
+"""User pools, their app clients, and their rules for passwords, usernames and recovery."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from cognito_reset.testing.errors import (
 from cognito_reset.testing.messages import MEDIUMS
 from cognito_reset.testing.users import User
 
-#: A trigger: takes a Lambda's event, answers the event with its response filled in.
+#: A trigger: it takes the event of a Lambda function and returns it with its response filled in.
 Hook = Callable[[dict[str, Any]], dict[str, Any] | None]
 
 SYMBOLS: Final = "^$*.[]{}()?\"!@#%&/\\,><':;|_~`=+-"
@@ -39,7 +39,7 @@ DEFAULT_FLOWS: Final = ["ALLOW_CUSTOM_AUTH", "ALLOW_REFRESH_TOKEN_AUTH", "ALLOW_
 
 @dataclass
 class Secret:
-    """One of a client's secrets: it may have two while one replaces the other."""
+    """One of a client's secrets. A client may have two of them, to replace one by the other."""
 
     id: str
     value: str = field(repr=False)
@@ -48,7 +48,7 @@ class Secret:
 
 @dataclass
 class Client:
-    """An app client. ``settings`` holds the members of its request that Cognito keeps."""
+    """An app client. ``settings`` are the members of CreateUserPoolClient's request."""
 
     id: str
     pool_id: str
@@ -66,7 +66,7 @@ class Client:
         return flow in flows or f"ALLOW_{flow}" in flows
 
     def check_secret_hash(self, given: str | None, *usernames: str) -> None:
-        """The hash is made over exactly what the request calls the user."""
+        """Check the hash, which must be made of the username exactly as the request has it."""
         if given is None:
             if self.secrets:
                 raise not_authorized(
@@ -87,7 +87,7 @@ class Client:
         raise not_authorized(f"Unable to verify secret hash for client {self.id}")
 
     def check_context(self, request: dict[str, Any]) -> None:
-        """An address is looked at by a client with a secret that propagates it, ignored by others."""
+        """Check the address in UserContextData, if the client has a secret and propagates it."""
         address = request.get("UserContextData", {}).get("IpAddress")
         wanted = self.settings.get("EnablePropagateAdditionalUserContextData") and self.secrets
         if address is None or not wanted:
@@ -100,7 +100,7 @@ class Client:
 
 @dataclass
 class Pool:
-    """A user pool. ``settings`` holds the members of its request that Cognito keeps."""
+    """A user pool. ``settings`` are the members of CreateUserPool's request."""
 
     id: str
     settings: dict[str, Any]
@@ -123,12 +123,12 @@ class Pool:
         return list(self.settings.get("AutoVerifiedAttributes", []))
 
     def fold(self, name: str) -> str:
-        """Two names with one fold are one user's: where case doesn't count, but for its case."""
+        """Return the form in which names are compared: in lower case, unless case counts."""
         configuration = self.settings.get("UsernameConfiguration", {"CaseSensitive": True})
         return name if configuration["CaseSensitive"] else name.lower()
 
     def find(self, name: str) -> User | None:
-        """The user with this username, sub or alias."""
+        """Return the user with this username, sub or alias, or ``None``."""
         if name in self.users:
             return self.users[name]
         wanted = self.fold(name)
@@ -142,13 +142,16 @@ class Pool:
         return None
 
     def alias(self, user: User, attribute: str) -> str:
-        """What the user signs in with by an attribute that is one for it: verified contacts only."""
+        """Return an attribute's value if the user can sign in with it, or else ""."""
         value = self.fold(user.attributes.get(attribute, ""))
         free = attribute in ("preferred_username", *self.username_attributes)
         return value if free or user.has_verified(attribute) else ""
 
     def claim_aliases(self, user: User, *, force: bool) -> None:
-        """An alias is one user's. By force this user gets it, and it is unverified elsewhere."""
+        """
+        Check that nobody else has the user's aliases. With ``force``, the user takes them over, and
+        they become unverified for the other users.
+        """
         for attribute in (*self.username_attributes, *self.alias_attributes):
             wanted = self.alias(user, attribute)
             for other in self.users.values():
@@ -169,7 +172,7 @@ class Pool:
 
     @property
     def recovery_mechanisms(self) -> list[str]:
-        """The attributes that may recover an account, best first; none where only staff may."""
+        """Return the attributes that may recover an account, best first; [] if only staff may."""
         setting = self.settings.get("AccountRecoverySetting", {})
         mechanisms = setting.get("RecoveryMechanisms")
         if not mechanisms:
@@ -178,7 +181,7 @@ class Pool:
         return [name.removeprefix("verified_") for name in names if name != "admin_only"]
 
     def recovery_attribute(self, user: User) -> str | None:
-        """Where a code for this user goes: never to what serves as the second factor."""
+        """Return the contact that receives the user's code. The second factor's never does."""
         for attribute in self.recovery_mechanisms:
             if user.has_verified(attribute) and attribute != user.mfa_attribute:
                 return attribute
@@ -194,7 +197,7 @@ class Pool:
     def check_password(
         self, password: str, *, refusal: str = "Password does not conform to policy"
     ) -> None:
-        """Refuse what doesn't meet the pool's policy, for the first reason found."""
+        """Refuse a password that violates the pool's policy, for the first reason found."""
         policy = self.policy
         if len(password) < policy["MinimumLength"]:
             reason = "Password not long enough"
@@ -205,7 +208,7 @@ class Pool:
                 "RequireNumbers": ("numeric", string.digits),
                 "RequireSymbols": ("symbol", SYMBOLS),
             }
-            # A space counts as a symbol where it is neither first nor last.
+            # A space counts as a symbol unless it is first or last.
             letters = password.replace(" ", "") + ("-" if " " in password.strip(" ") else "")
             missing = [
                 name
@@ -218,7 +221,7 @@ class Pool:
         raise CognitoError("InvalidPasswordException", f"{refusal}: {reason}")
 
     def check_history(self, user: User, password: str) -> None:
-        """Refuse one of the user's last passwords, as many as the policy remembers."""
+        """Refuse one of the user's last passwords, as many of them as the policy remembers."""
         size = self.policy.get("PasswordHistorySize", 0)
         if size and password in user.passwords[-size:]:
             raise CognitoError(
@@ -226,7 +229,7 @@ class Pool:
             )
 
     def new_password(self, rng: random.Random) -> str:
-        """A temporary password that meets any policy."""
+        """Return a temporary password that satisfies every policy."""
         kinds = (string.ascii_lowercase, string.ascii_uppercase, string.digits, "!@#%&*")
         length = max(8, self.policy["MinimumLength"])
         return "".join(rng.choice(kinds[n % len(kinds)]) for n in range(length))
@@ -238,7 +241,10 @@ class Pool:
         )
 
     def check_username(self, name: str) -> None:
-        """In a pool whose users sign in by contact a new name is one; where it's an alias, not."""
+        """
+        Check a new username. It must be a contact if users sign in with a contact, and mustn't look
+        like one if contacts are aliases.
+        """
         forms = {"email": "@" in name, "phone_number": name.startswith("+") and name[1:].isdigit()}
         names = {"email": ("an", "email"), "phone_number": ("a", "phone number")}
         wanted = self.username_attributes

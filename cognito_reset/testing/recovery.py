@@ -1,4 +1,4 @@
-"""ForgotPassword, ConfirmForgotPassword and AdminResetUserPassword."""
+"""The operations ForgotPassword, ConfirmForgotPassword and AdminResetUserPassword."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ UNRECOVERABLE: Final = ("FORCE_CHANGE_PASSWORD", "EXTERNAL_PROVIDER")
 
 
 class _Hidden(Exception):
-    """The client mustn't learn why: the answer is the one for a user who isn't there."""
+    """Answer as for a user who doesn't exist, because the client hides the reason."""
 
 
 def forgot_password(state: State, request: Request) -> dict[str, Any]:
@@ -170,7 +170,7 @@ def _check_code(state: State, user: User, given: str) -> None:
 
 
 def _migrated(state: State, pool: Pool, client: Client, request: Request) -> User | None:
-    """The user whom the pool's migration trigger knows, made now; ``None`` where it knows none."""
+    """Create and return the user whom the pool's migration trigger knows, or return ``None``."""
     username = request["Username"]
     event = state.event(
         pool,

@@ -1,17 +1,26 @@
-"""The emulator behind HTTP, with the seam for what no operation of Cognito's can do."""
+"""
+The emulator behind HTTP, with extra paths for what no operation of Cognito can do.
+
+A server on a developer's machine can be reached by every website in the developer's browser. So it
+refuses requests that a browser sends for another origin, and names in ``Host`` that aren't its own:
+a website could let a name of its own point at this machine (DNS rebinding).
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import re
 import select
 import socket
 import struct
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from typing import Any, Final
 
 from cognito_reset.testing import wire
@@ -22,17 +31,23 @@ from cognito_reset.testing.wire import Answer
 
 HANG_SECONDS: Final = 60.0
 
+_HOST: Final = re.compile(r"(?:\[(?P<ipv6>[^\]]+)\]|(?P<name>[^:\[\]]+))(?::[0-9]*)?")
+
 
 class Server:
-    """An emulator that listens. It is a context manager, too."""
+    """An emulator that listens. It is also a context manager."""
 
-    def __init__(self, emulator: Emulator, host: str, port: int) -> None:
+    def __init__(
+        self, emulator: Emulator, host: str, port: int, allowed_origins: Iterable[str]
+    ) -> None:
         self.emulator = emulator
         self._http = _Server((host, port), _Handler)
         self._http.emulator = emulator
+        self._http.names = frozenset({"localhost", host.lower()})
+        self._http.allowed_origins = frozenset(allowed_origins)
         self.port: int = self._http.server_address[1]
         self.url = f"http://{host}:{self.port}"
-        # How long close() may take: the server looks that often whether it is to stop.
+        # The server checks this often whether it must stop, so close() may take as long.
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
@@ -43,7 +58,7 @@ class Server:
         self.close()
 
     def close(self) -> None:
-        """Stop listening, and leave off every fault that is being played."""
+        """Stop listening, and end every fault that is being played."""
         self.emulator.close()
         self._http.shutdown()
         self._http.server_close()
@@ -51,9 +66,20 @@ class Server:
         self._http.end_connections()
 
 
-def serve(emulator: Emulator, host: str = "127.0.0.1", port: int = 0) -> Server:
-    """Listen in threads; port 0 takes a free one."""
-    return Server(emulator, host, port)
+def serve(
+    emulator: Emulator,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    allowed_origins: Iterable[str] = (),
+) -> Server:
+    """
+    Start a server in threads, on a free port if ``port`` is 0.
+
+    It refuses requests that browsers send for pages of other origins, unless ``allowed_origins``
+    has that origin (``http://localhost:5173``). It answers to IP addresses, localhost and ``host``.
+    """
+    return Server(emulator, host, port, allowed_origins)
 
 
 class _Server(ThreadingHTTPServer):
@@ -61,6 +87,8 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 128
     emulator: Emulator
+    names: frozenset[str]
+    allowed_origins: frozenset[str]
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -74,14 +102,14 @@ class _Server(ThreadingHTTPServer):
             del self._handlers[request]
 
     def end_connections(self) -> None:
-        """Nothing more is read from anybody; what is being answered is answered."""
+        """Read no further request, and wait until the current ones are answered."""
         for connection, thread in list(self._handlers.items()):
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RD)
             thread.join(HANG_SECONDS)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that leaves is no error of the server's."""
+        """Ignore clients that leave: that is no error of the server."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
 
@@ -93,9 +121,11 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing: a request line is no secret, but what is worth knowing is in ``calls``."""
+        """Log nothing: ``Emulator.calls`` has all that is worth knowing."""
 
     def do_OPTIONS(self) -> None:
+        if self._is_refused():
+            return
         asked = self.headers.get("Access-Control-Request-Headers", "")
         headers = {
             **wire.CORS,
@@ -106,13 +136,17 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(Answer(200, headers, b""))
 
     def do_GET(self) -> None:
+        if self._is_refused():
+            return
         if self.path == "/outbox":
             self._send_json(200, [message.as_json() for message in self.server.emulator.outbox])
         else:
-            self._send_json(404, {"error": "There is GET /outbox."})
+            self._send_json(404, {"error": "Only GET /outbox is available."})
 
     def do_POST(self) -> None:
         raw = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        if self._is_refused():
+            return
         if self.path.startswith("/emulator/"):
             self._seam(self.path.removeprefix("/emulator/"), raw)
             return
@@ -122,6 +156,24 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(answer)
         else:
             self._play(fault, answer)
+
+    def _is_refused(self) -> bool:
+        """Check whether a foreign website may have sent the request, and then answer 403."""
+        host = self.headers.get("Host", "")
+        origin = self.headers.get("Origin")
+        is_cross_site = self.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site")
+        if not _is_own_host(host, self.server.names):
+            reason = (
+                "The Host header must be an IP address, localhost, or the --host of the server."
+            )
+        elif origin in self.server.allowed_origins or origin == f"http://{host}":
+            return False
+        elif origin is not None or is_cross_site:
+            reason = "Pages of another origin need the option allowed_origins, or --allow-origin."
+        else:
+            return False
+        self._send_json(403, {"error": reason})
+        return True
 
     def _seam(self, action: str, raw: bytes) -> None:
         emulator = self.server.emulator
@@ -138,7 +190,9 @@ class _Handler(BaseHTTPRequestHandler):
                 emulator.options.update(body)
                 result = asdict(emulator.options)
             else:
-                self._send_json(404, {"error": "advance, federated-user, fail, options"})
+                self._send_json(
+                    404, {"error": "Only advance, federated-user, fail and options exist."}
+                )
                 return
         except CognitoError as error:
             self._send_json(400, {"error": error.message})
@@ -159,7 +213,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = self.close_connection or isinstance(fault, Truncated)
 
     def _hang(self, seconds: float) -> None:
-        """Until the client leaves: its end of the connection can be read then."""
+        """Wait until the client leaves, which makes the connection readable."""
         self.close_connection = True
         end = time.monotonic() + seconds
         while time.monotonic() < end and not self.server.emulator.wait(0):
@@ -197,9 +251,25 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _fault_of(body: dict[str, Any]) -> dict[str, Any]:
-    """A fault's class by its name, with its arguments; any other name is an error code."""
+    """Return the arguments of ``fail_next``: a fault by its class's name, else an error code."""
     arguments = body.pop("arguments", {})
     kind = KINDS.get(body.get("fault", ""))
     if kind is not None:
         body["fault"] = kind(**arguments)
     return body
+
+
+def _is_own_host(host: str, names: frozenset[str]) -> bool:
+    match = _HOST.fullmatch(host.lower())
+    if match is None:
+        return False
+    name = match["ipv6"] or match["name"]
+    if name in names:
+        return True
+    # Nobody can let an IP address point at another machine, so all of them are safe. The server
+    # can't know all of its own: it may be behind a forwarded port, for example.
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True

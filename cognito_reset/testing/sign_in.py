@@ -1,4 +1,4 @@
-"""Sign-in with a password, the tokens it gives, and the sign-outs that end them."""
+"""Sign-in with a password, its tokens, and sign-outs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def admin_initiate_auth(state: State, request: Request) -> dict[str, Any]:
 
 
 def respond_to_auth_challenge(state: State, request: Request) -> dict[str, Any]:
-    """The answer to NEW_PASSWORD_REQUIRED: an invited user chooses a password."""
+    """Answer the challenge NEW_PASSWORD_REQUIRED, in which an invited user chooses a password."""
     pool, client = state.client(request["ClientId"])
     if request["ChallengeName"] != "NEW_PASSWORD_REQUIRED":
         raise invalid_parameter("The emulator only poses the challenge NEW_PASSWORD_REQUIRED.")
@@ -121,7 +121,10 @@ def _initiate(
 
 
 def _authenticated(state: State, pool: Pool, client: Client, username: str, password: str) -> User:
-    """The user, or why not. An account that must be reset isn't asked for its password first."""
+    """
+    Return the user, or raise the reason for a refusal. If the user must reset the password, it isn't
+    checked first.
+    """
     user = pool.find(username)
     if user is None:
         if client.hides_users:
@@ -188,7 +191,7 @@ def _tokens(
 
 
 def _jwt(claims: dict[str, Any]) -> str:
-    """The readable part of a token. What follows isn't a signature: nobody can verify one."""
+    """Return header and claims of a token. Random text follows them instead of a signature."""
     parts = ({"kid": "emulator", "alg": "RS256"}, claims)
     encoded = (base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in parts)
     return "".join(f"{part.decode()}." for part in encoded)

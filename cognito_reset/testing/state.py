@@ -1,4 +1,4 @@
-"""Everything that the emulated service remembers, its clock and its triggers."""
+"""All data of the emulated service, its clock and its triggers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HOUR = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Session:
-    """What stands behind a token or behind the session of an unfinished sign-in."""
+    """The data of a token, or of the session of an unfinished sign-in."""
 
     kind: str
     pool_id: str
@@ -33,8 +33,8 @@ class Session:
 
 class State:
     """
-    The pools and what was sent. Operations run one at a time, under ``lock``; triggers run outside
-    of it, so that a slow one holds up nobody else and one may call the service itself.
+    The pools and the messages that were sent. Operations run one at a time, under ``lock``. Triggers
+    run outside of it, so that a slow trigger delays no other operation, and may call the service.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class State:
         self.outbox: list[Message] = []
         self.offset = timedelta()
         self.turns = 0
-        # Tests may want the same ids and codes each time; they protect nothing.
+        # With a seed, tests get the same ids and codes each time. They protect nothing.
         self.rng = random.SystemRandom() if seed is None else random.Random(seed)  # noqa: S311
         self.new_code = new_code or (lambda: f"{self.rng.randrange(10**6):06d}")
         self._now = now or (lambda: datetime.now(UTC))
@@ -82,8 +82,8 @@ class State:
 
     def add_user(self, pool: Pool, username: str, status: str) -> User:
         """
-        A user without a password or attributes. Where people sign in with a contact, the username
-        is the sub, but for who comes from an identity provider.
+        Add a user without a password or attributes. In a pool whose users sign in with a contact,
+        the username is the sub, except for users of an identity provider.
         """
         now = self.now()
         sub = str(uuid.UUID(int=self.rng.getrandbits(128), version=4))
@@ -97,7 +97,7 @@ class State:
         return "".join(self.rng.choices(letters, k=length))
 
     def spend_attempt(self, user: User) -> None:
-        """Take one of the user's requests and confirms of this hour, which count together."""
+        """Count a request or a confirmation for the user. Both share one limit per hour."""
         now = self.now()
         user.attempts = [attempt for attempt in user.attempts if attempt + HOUR > now]
         if len(user.attempts) >= self.options.hourly_allowance:
@@ -110,9 +110,9 @@ class State:
 
     def call_hook(self, pool: Pool, trigger: str, event: dict[str, Any]) -> dict[str, Any] | None:
         """
-        The response of the pool's trigger, ``None`` without one.
+        Return the response of the pool's trigger, or ``None`` if there is no trigger.
 
-        What goes wrong in it is answered as for a Lambda function: with the function's own text.
+        An error in the trigger is answered as for a Lambda function, with the text of that error.
         """
         hook = pool.hooks.get(trigger)
         if hook is None:
@@ -148,7 +148,7 @@ class State:
         request: dict[str, Any] | None = None,
         response: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """What a Lambda function is given."""
+        """Return the event that a Lambda function receives."""
         attributes = {}
         if user is not None:
             attributes = {"sub": user.sub, "cognito:user_status": user.status, **user.attributes}
@@ -172,14 +172,14 @@ class State:
     def open_session(
         self, kind: str, pool: Pool, client_id: str, user: User, *, seconds: int, prefix: str = ""
     ) -> str:
-        """A token, or the session of an unfinished sign-in, that works for so many seconds."""
+        """Return a new token, or the session of an unfinished sign-in, valid for some seconds."""
         token = prefix + self.random(64)
         ends = self.now() + timedelta(seconds=seconds)
         self.sessions[token] = Session(kind, pool.id, client_id, user.sub, ends)
         return token
 
     def end_sessions(self, user: User) -> None:
-        """A sign-out everywhere: nothing issued so far works any more."""
+        """Sign the user out everywhere: all tokens issued so far become invalid."""
         ended = {token for token, session in self.sessions.items() if session.sub == user.sub}
         self.revoked |= ended
         for token in ended:

@@ -1,4 +1,4 @@
-"""A user of a pool, and what Cognito knows of one."""
+"""A user of a pool, with attributes, passwords and codes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MFA_ATTRIBUTES: Final = {"SMS_MFA": "phone_number", "EMAIL_OTP": "email"}
 
 @dataclass(frozen=True)
 class Code:
-    """A code that was sent: good for an hour."""
+    """A code that was sent. It is valid for an hour."""
 
     value: str = field(repr=False)
     sent_at: datetime
@@ -44,7 +44,7 @@ class Code:
 
 @dataclass
 class User:
-    """One user. The passwords stay readable: it is an emulator, and they are made up."""
+    """One user. The passwords aren't hashed, because an emulator has only made-up ones."""
 
     username: str
     sub: str
@@ -70,18 +70,21 @@ class User:
         self.password_set_at = self.modified = now
 
     def has_verified(self, attribute: str) -> bool:
-        """Whether the contact is there and verified."""
+        """Check whether the user has this contact and it is verified."""
         verified = self.attributes.get(f"{attribute}_verified", "").lower() == "true"
         return verified and bool(self.attributes.get(attribute))
 
     @property
     def mfa_attribute(self) -> str | None:
-        """The contact that receives the second factor's codes."""
+        """Return the contact that receives the codes of the second factor."""
         chosen = self.preferred_mfa or next(iter(self.mfa), "")
         return MFA_ATTRIBUTES.get(chosen)
 
     def set_attributes(self, attributes: list[dict[str, str]]) -> None:
-        """A changed contact isn't verified unless the same request says so; "" removes one."""
+        """
+        Set attributes. A changed contact is unverified, unless the same request sets it verified.
+        An empty value removes the attribute.
+        """
         given = {item["Name"]: item.get("Value", "") for item in attributes}
         for name, value in given.items():
             if name not in STANDARD_ATTRIBUTES and not name.startswith(("custom:", "dev:")):
@@ -105,7 +108,7 @@ class User:
         return [{"Name": name, "Value": value} for name, value in everything.items()]
 
     def summary(self) -> dict[str, Any]:
-        """The user as AdminCreateUser and ListUsers show one."""
+        """Return the user as AdminCreateUser and ListUsers show it."""
         return {
             "Username": self.username,
             "Attributes": self.attribute_list(),

@@ -1,7 +1,7 @@
 """
-Requests checked as the service checks them, by the model that botocore ships.
+Checks of requests, as the service makes them, by the model that botocore ships.
 
-Sensitive values never come back in a message: Amazon leaves them out too.
+No message contains a sensitive value, as at Amazon.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import botocore.model
 
 from cognito_reset.testing.errors import CognitoError, invalid_parameter
 
-# The model says [\S]+. The service itself names this pattern and takes inner spaces.
+# The model has [\S]+, but the service's own messages have this pattern, and it accepts inner spaces.
 _PATTERNS = {"PasswordType": r"^[\S]+.*[\S]+$"}
 
 
@@ -31,7 +31,7 @@ def service_model() -> botocore.model.ServiceModel:
 
 
 def is_signed(operation: str) -> bool:
-    """Whether the operation wants AWS credentials."""
+    """Check whether the operation requires AWS credentials."""
     model = service_model()
     if operation not in model.operation_names:
         return True
@@ -40,9 +40,9 @@ def is_signed(operation: str) -> bool:
 
 def checked(operation: str, body: Any) -> dict[str, Any]:
     """
-    The request without what the operation doesn't know and without nulls, or the service's error.
+    Return the request without unknown members and nulls, or raise the error of the service.
 
-    An operation that the installed botocore is too old to know is taken as it comes.
+    If the installed botocore is too old to know the operation, its request isn't checked.
     """
     if not isinstance(body, dict):
         raise CognitoError("SerializationException", "Start of structure was expected.")
@@ -143,7 +143,7 @@ def _expect(fits: bool, value: Any, kind: str) -> None:
 
 def _matches(pattern: str, value: str) -> bool:
     r"""
-    Whether a Java pattern matches the whole value.
+    Check whether a Java pattern matches the whole value.
 
     Python's ``re`` has no ``\p{L}``: each is written out as those characters of the value that
     belong to the category, or as one that the value doesn't have.

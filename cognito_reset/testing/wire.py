@@ -1,9 +1,10 @@
-"""Amazon's JSON 1.1 over HTTP: requests taken apart, answers put together."""
+"""Amazon's JSON 1.1 over HTTP: parsing of requests, and building of answers."""
 
 from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -19,16 +20,22 @@ CORS: Final = {
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP answer before a transport carries it."""
+    """An HTTP answer, independent of the transport."""
 
     status: int
     headers: dict[str, str]
     body: bytes = field(repr=False)
 
 
-def operation_of(target: str) -> str:
-    """The operation that X-Amz-Target names."""
-    if not target.startswith(TARGET):
+def operation_of(headers: Mapping[str, str]) -> str:
+    """
+    Return the operation that X-Amz-Target names, for a request of Cognito's media type.
+
+    A browser sends this media type to another origin only after that origin agreed to it.
+    """
+    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    target = headers.get("x-amz-target", "")
+    if media_type != CONTENT_TYPE or not target.startswith(TARGET):
         raise CognitoError("UnknownOperationException", "")
     return target.removeprefix(TARGET)
 
@@ -41,7 +48,7 @@ def parsed(raw: bytes) -> Any:
 
 
 def answer(status: int, body: dict[str, Any]) -> Answer:
-    """A result or an error as Cognito sends it."""
+    """Return a result or an error as Cognito sends it."""
     headers = {"Content-Type": CONTENT_TYPE, "x-amzn-requestid": str(uuid.uuid4()), **CORS}
     if "__type" in body:
         headers["x-amzn-errortype"] = f"{body['__type']}:"

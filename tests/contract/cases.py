@@ -81,7 +81,7 @@ class Case:
         return {step.operation for step in self.everything}
 
 
-# What is done.
+# Steps.
 
 
 def admin(operation: str, *, lenient: bool = False, **members: Any) -> Step:
@@ -272,7 +272,7 @@ CLIENTS: Final[dict[str, dict[str, Any]]] = {
     "context": {"GenerateSecret": True, "EnablePropagateAdditionalUserContextData": True},
 }
 
-# What is answered.
+# Outcomes.
 
 DONE: Final = "done"
 SENT: Final = "done; sent"
@@ -305,7 +305,7 @@ WRONG_HASH: Final = "NotAuthorizedException: Unable to verify secret hash for cl
 NO_CLIENT: Final = "ResourceNotFoundException: User pool client 1unknown23456789 does not exist."
 ANN: Final = "ann CONFIRMED"
 
-# Who says so.
+# Sources.
 
 ERRORS: Final = "[doc] guide, managing user existence error responses"
 RECOVERY: Final = "[doc] guide, passwords and account recovery"
@@ -446,7 +446,7 @@ def _confirms_by_state() -> Iterator[Case]:
     ]
     for user, legacy, enabled, sources, choices in table:
         name = f"confirm-unrequested-{_slug(user)}"
-        # A real user may have a code from a request just made.
+        # A real user may have a code from an earlier request.
         live = user != "confirmed"
         yield Case(f"{name}-legacy", (confirm("123456"),), legacy, sources[0], user, live=live)
         yield Case(

@@ -42,7 +42,7 @@ SEAMS: Final = frozenset(["advance", "compromise", "fail", "federate", "post", "
 
 @dataclass(frozen=True)
 class Answer:
-    """What came over HTTP, its headers' names in lower case."""
+    """An HTTP response, with the headers' names in lower case."""
 
     status: int
     headers: dict[str, str]
@@ -85,7 +85,7 @@ class Server:
         raise NotImplementedError
 
     def seam(self, name: str, **arguments: Any) -> None:
-        """Do what no AWS operation can."""
+        """Do something for which there is no AWS operation."""
         raise NotImplementedError
 
     def request(
@@ -272,7 +272,7 @@ def make_client(url: str | None, settings: Mapping[str, str] | None = None) -> A
 
 @contextlib.contextmanager
 def emulator_over_http() -> Iterator[Server]:
-    with serve(Emulator()) as server:
+    with serve(Emulator(), allowed_origins=["https://example.com"]) as server:
         yield EmulatorOverHTTP(server.url)
 
 
@@ -313,7 +313,7 @@ def _started(command: list[str], folder: Path, **environment: str) -> Iterator[s
                     break
             else:
                 raise RuntimeError(f"{command} ended: {''.join(said)}")
-            # What nobody reads fills the pipe, and then the server waits.
+            # Read all output, because a server waits when the pipe is full.
             reader = threading.Thread(target=deque, args=(process.stdout, 0))
             reader.start()
             try:

@@ -38,7 +38,7 @@ ALLOWANCES = (5, 20)
 
 
 def values_of(option: str) -> tuple[Any, ...]:
-    """What an option may be, but for what it is by itself."""
+    """Return the values that an option can have, without the default."""
     kind = get_type_hints(Options)[option]
     values = get_args(kind) or ((True, False) if kind is bool else ALLOWANCES)
     return tuple(value for value in values if value != getattr(Options(), option))
@@ -48,7 +48,7 @@ OPTIONS = [(field.name, value) for field in fields(Options) for value in values_
 
 
 def each(cases: Iterable[Case], server: type[Server] = Server) -> pytest.MarkDecorator:
-    """The cases for which the server has what they need."""
+    """Return the cases whose needs the server meets."""
     had = [case for case in cases if not case.needs & server.lacks]
     return pytest.mark.parametrize("case", had, ids=lambda case: case.id)
 
@@ -60,7 +60,7 @@ def run(server: Server, case: Case) -> str:
 
 
 def unknown_to_botocore(case: Case) -> str:
-    """What of the case's requests an old botocore can't send."""
+    """Return what an old botocore doesn't know of the case's requests, or an empty string."""
     requests: list[tuple[str, Mapping[str, Any]]] = [
         ("CreateUserPool", POOLS[case.pool]),
         ("CreateUserPoolClient", CLIENTS[case.client]),
@@ -101,12 +101,15 @@ def assert_fits(outcome: str, *expected: str) -> None:
 
 
 def test_each_case_has_a_name_of_its_own():
-    """The deviations name cases by it."""
+    """The list of deviations refers to cases by name."""
     assert len(BY_ID) == len(CASES)
 
 
 def test_each_case_says_who_says_so():
-    """Options decide where nobody does, and where Amazon itself leaves a choice."""
+    """
+    Cases that depend on an option are those that Amazon doesn't document, or where it documents a
+    choice.
+    """
     tags = {case.source.partition(" ")[0] for case in CASES}
     documented = [case for case in CASES if not case.undocumented]
     assert tags == {"[doc]", "[model]", "[staff]", "[seen]", "[?]"}
@@ -117,13 +120,13 @@ def test_each_case_says_who_says_so():
 
 
 def test_each_value_of_each_option_decides_a_case():
-    """No behaviour that the emulator can be told to have goes untested."""
+    """Every value that an option can have is tested."""
     assert {choice for case in CASES for choice in case.choices} == set(OPTIONS)
 
 
 @pytest.mark.parametrize("server", DEVIATIONS)
 def test_each_deviation_is_of_a_case(server):
-    """And a case has one at most."""
+    """Each case has at most one deviation per server."""
     ids = [id for deviation in DEVIATIONS[server] for id in deviation.ids]
     assert len(ids) == len(set(ids))
     assert set(ids) <= set(BY_ID)
@@ -134,19 +137,19 @@ def test_each_deviation_is_of_a_case(server):
 
 @each(CASES, MountedEmulator)
 def test_mounted_emulator(case, mounted_emulator):
-    """In boto3's client it answers as Amazon does."""
+    """Mounted in boto3's client, the emulator answers as Amazon does."""
     assert_fits(run(mounted_emulator, case), case.expected)
 
 
 @each(CASES, EmulatorOverHTTP)
 def test_emulator_over_http(case, emulator_over_http):
-    """And so it does over HTTP."""
+    """Over HTTP, the emulator answers as Amazon does."""
     assert_fits(run(emulator_over_http, case), case.expected)
 
 
 @each([case for case in CASES if case.choices], EmulatorCore)
 def test_option(case):
-    """Each option makes the difference that the table says."""
+    """Each option has the effect that the table lists."""
     for (option, value), expected in case.choices.items():
         server = EmulatorCore()
         setattr(server.emulator.options, option, value)
@@ -155,7 +158,7 @@ def test_option(case):
 
 @pytest.mark.parametrize(("option", "value"), OPTIONS)
 def test_option_changes_nothing_else(option, value):
-    """What Amazon documents holds whatever an option says; so does what other options are about."""
+    """An option changes only the cases that name it."""
     server = EmulatorCore()
     setattr(server.emulator.options, option, value)
     wrong = []
@@ -174,7 +177,10 @@ def test_option_changes_nothing_else(option, value):
 
 
 def assert_as_known(server: Server, case: Case) -> None:
-    """It answers as Amazon does, or else as its list of deviations says; never the other of them."""
+    """
+    Assert that the server answers as its list of deviations says, or as Amazon does if the case
+    isn't listed.
+    """
     outcome = run(server, case)
     outcome, _ = WORDS[server.name].get(outcome, (outcome, ""))
     known = [one.outcome for one in DEVIATIONS[server.name] if case.id in one.ids]
@@ -186,14 +192,14 @@ def assert_as_known(server: Server, case: Case) -> None:
 @pytest.mark.slow
 @each(CASES, Moto)
 def test_moto(case, moto):
-    """moto's server: a witness where it isn't listed as deviating."""
+    """moto's server answers as Amazon does, except for the listed deviations."""
     assert_as_known(moto, case)
 
 
 @pytest.mark.slow
 @each(CASES, CognitoLocal)
 def test_cognito_local(case, cognito_local):
-    """cognito-local: a witness where it isn't listed as deviating."""
+    """cognito-local answers as Amazon does, except for the listed deviations."""
     assert_as_known(cognito_local, case)
 
 
@@ -203,7 +209,7 @@ def test_cognito_local(case, cognito_local):
     [(name, words, id) for name in WORDS for words, (_, id) in WORDS[name].items()],
 )
 def test_words_are_in_use(server, words, id, request):
-    """What is taken for Amazon's words is still said."""
+    """The server still uses its own wording, which the comparison replaces by Amazon's."""
     assert run(request.getfixturevalue(server), BY_ID[id]) == words
 
 
@@ -213,7 +219,7 @@ def test_words_are_in_use(server, words, id, request):
     [(kind.name, name) for kind in (Moto, CognitoLocal) for name in sorted(kind.lacks - SEAMS)],
 )
 def test_what_it_lacks_is_still_lacking(server, operation, request):
-    """An operation for whose want cases are left out isn't there."""
+    """If cases are left out because a server lacks an operation, the server still lacks it."""
     if operation not in MODEL.operation_names:
         pytest.skip(f"botocore {botocore.__version__} doesn't know {operation}")
     with pytest.raises(Refused) as refusal:
@@ -257,7 +263,7 @@ LIVE = [case for case in CASES if case.live]
 
 
 def assert_live(case: Case, outcome: str) -> None:
-    """A real destination isn't known, nor whether a message came."""
+    """Assert the outcome on a real pool, where neither the destination nor the inbox is known."""
     assert_fits(outcome, "code by …" if case.expected.startswith("code by") else case.expected)
 
 
@@ -289,7 +295,7 @@ def test_live(case, live_pool, record_undocumented):
 
 @pytest.mark.parametrize("mode", get_args(Mode))
 def test_live_cases_on_the_emulator(mode, emulator_over_http):
-    """What is for a real pool works with a pool, a client and users that are there already."""
+    """The cases for a real pool work with a pool, a client and users that exist already."""
     stage = Stage(emulator_over_http, replace(BY_ID["request-confirmed-legacy"], mode=mode))
     stage.set_up()
     settings = Settings(

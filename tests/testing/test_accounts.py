@@ -20,7 +20,7 @@ def pairs(**attributes):
 
 
 def test_sign_up():
-    """A code goes to the contact that the pool verifies, and the code confirms the user."""
+    """The pool sends a code to the contact that it verifies, and the code confirms the user."""
     world = World()
     answer = world.public(
         "SignUp", "dave", Password=PASSWORD, UserAttributes=pairs(email="dave@example.com")
@@ -39,7 +39,7 @@ def test_sign_up():
 
 
 def test_sign_up_prefers_the_phone():
-    """With both contacts the phone is the one that is verified."""
+    """With both contacts, the phone number is verified."""
     world = World(pool={"AutoVerifiedAttributes": ["email", "phone_number"]})
     attributes = pairs(email="dave@example.com", phone_number="+15550001234")
     world.public("SignUp", "dave", Password=PASSWORD, UserAttributes=attributes)
@@ -47,7 +47,7 @@ def test_sign_up_prefers_the_phone():
 
 
 def test_sign_up_without_a_contact():
-    """Nothing is sent, and only staff can confirm."""
+    """Without a contact nothing is sent, and only staff can confirm the user."""
     world = World()
     answer = world.public("SignUp", "dave", Password=PASSWORD)
     assert "CodeDeliveryDetails" not in answer
@@ -58,7 +58,7 @@ def test_sign_up_without_a_contact():
 
 
 def test_sign_up_twice():
-    """A name is taken once, in the pool's sense of the same."""
+    """A username can be taken only once. The pool decides whether its case counts."""
     world = World(pool={"UsernameConfiguration": {"CaseSensitive": False}})
     world.add("dave")
     error = world.public_error("SignUp", "DAVE", Password=PASSWORD)
@@ -67,7 +67,7 @@ def test_sign_up_twice():
 
 @needs_current_model
 def test_sign_up_with_a_weak_password():
-    """The policy holds, in the words of this operation; no password is a short one."""
+    """The policy applies, with this operation's message, and a missing password is too short."""
     world = World()
     assert world.public_error("SignUp", "dave") == (
         "InvalidPasswordException",
@@ -76,14 +76,14 @@ def test_sign_up_with_a_weak_password():
 
 
 def test_sign_up_by_staff_only():
-    """A pool can keep sign-up to its staff."""
+    """A pool can leave the creation of users to its staff."""
     world = World(pool={"AdminCreateUserConfig": {"AllowAdminCreateUserOnly": True}})
     error = world.public_error("SignUp", "dave", Password=PASSWORD)
     assert error == ("NotAuthorizedException", "SignUp is not permitted for this user pool")
 
 
 def test_sign_up_cant_verify_itself():
-    """Nobody declares an own address verified."""
+    """No user can set an address verified at sign-up."""
     world = World()
     attributes = pairs(email="dave@example.com", email_verified="true")
     error = world.public_error("SignUp", "dave", Password=PASSWORD, UserAttributes=attributes)
@@ -106,7 +106,7 @@ def test_resend_confirmation_code():
 
 
 def test_sign_up_code_lives_for_an_hour():
-    """A late sign-up code is refused as expired."""
+    """A sign-up code expires after an hour."""
     world = World()
     world.add("dave", status="UNCONFIRMED")
     world.emulator.advance(3600)
@@ -115,7 +115,7 @@ def test_sign_up_code_lives_for_an_hour():
 
 
 def test_sign_up_whose_contact_is_gone():
-    """The code still confirms the user, and verifies nothing."""
+    """Without the contact, the code still confirms the user, but verifies nothing."""
     world = World()
     world.add("dave", status="UNCONFIRMED")
     world.admin("AdminUpdateUserAttributes", "dave", UserAttributes=pairs(email=""))
@@ -126,7 +126,7 @@ def test_sign_up_whose_contact_is_gone():
 
 
 def test_confirm_sign_up_of_a_missing_user():
-    """LEGACY tells, ENABLED doesn't."""
+    """LEGACY reveals that the user is missing, ENABLED doesn't."""
     world = World()
     error = world.public_error("ConfirmSignUp", "nobody", ConfirmationCode="123456")
     assert error[0] == "UserNotFoundException"
@@ -139,7 +139,7 @@ def test_confirm_sign_up_of_a_missing_user():
 
 
 def test_confirm_sign_up_twice():
-    """Who is confirmed can't be confirmed, by code or by staff."""
+    """A confirmed user can't be confirmed again, by code or by staff."""
     world = World()
     world.add()
     refusal = (
@@ -151,7 +151,7 @@ def test_confirm_sign_up_twice():
 
 
 def test_sign_up_with_a_taken_address():
-    """A verified address is one user's: the sign-up can't be confirmed, but by force."""
+    """A sign-up with another user's verified address can be confirmed only by force."""
     world = World(pool=ALIASES)
     world.add("alice", email="shared@example.com")
     world.add("dave", status="UNCONFIRMED", email="shared@example.com")
@@ -169,7 +169,7 @@ def test_sign_up_with_a_taken_address():
 
 
 def test_invitation():
-    """The invited user gets a temporary password by the medium that the request names."""
+    """The invited user gets a temporary password by the requested medium."""
     world = World()
     answer = world.admin(
         "AdminCreateUser",
@@ -187,7 +187,7 @@ def test_invitation():
 
 
 def test_temporary_password_lives_for_a_week():
-    """Where the pool doesn't say how long."""
+    """By default a temporary password is valid for a week."""
     world = World(pool={"Policies": {"PasswordPolicy": {"RequireNumbers": True}}})
     world.admin("AdminCreateUser", "carol", TemporaryPassword=PASSWORD)
     world.emulator.advance(7 * 86400 - 1)
@@ -197,7 +197,7 @@ def test_temporary_password_lives_for_a_week():
 
 
 def test_invitation_goes_by_sms_unless_told():
-    """Without DesiredDeliveryMediums it is an SMS, and nothing for who has no number."""
+    """Without DesiredDeliveryMediums, an SMS is sent, but only to users with a phone number."""
     world = World()
     world.admin("AdminCreateUser", "carol", UserAttributes=pairs(email="carol@example.com"))
     assert world.emulator.outbox == []
@@ -208,7 +208,7 @@ def test_invitation_goes_by_sms_unless_told():
 
 
 def test_temporary_password_of_the_requests():
-    """A given temporary password is used, and must meet the policy."""
+    """The request's temporary password is used, and must satisfy the policy."""
     world = World()
     body = {"MessageAction": "SUPPRESS"}
     error = world.admin_error("AdminCreateUser", "carol", TemporaryPassword="weak", **body)
@@ -222,7 +222,7 @@ def test_temporary_password_of_the_requests():
 
 
 def test_made_up_temporary_password_meets_any_policy():
-    """However long the policy wants it."""
+    """A generated temporary password satisfies even a policy with the greatest length."""
     world = World(pool={"Policies": {"PasswordPolicy": {"MinimumLength": 99}}})
     body = {
         "UserAttributes": pairs(email="carol@example.com"),
@@ -233,7 +233,7 @@ def test_made_up_temporary_password_meets_any_policy():
 
 
 def test_resend():
-    """RESEND sends another temporary password, and the old one dies."""
+    """RESEND sends another temporary password, and the old one becomes invalid."""
     world = World()
     body = {
         "UserAttributes": pairs(email="carol@example.com"),
@@ -247,7 +247,7 @@ def test_resend():
 
 
 def test_resend_renews_the_time():
-    """A temporary password works for the policy's days; RESEND starts them again."""
+    """RESEND starts the validity of the temporary password again."""
     policy = {"MinimumLength": 8, "TemporaryPasswordValidityDays": 2}
     world = World(pool={"Policies": {"PasswordPolicy": policy}})
     world.admin("AdminCreateUser", "carol", TemporaryPassword=PASSWORD)
@@ -261,8 +261,8 @@ def test_resend_renews_the_time():
     assert world.sign_in("carol", NEW_PASSWORD)
 
 
-def test_resend_to_whom_it_doesnt_fit():
-    """Only an invited user is invited again."""
+def test_resend_to_users_who_were_not_invited():
+    """Only a user who was invited can be invited again."""
     world = World()
     world.add()
     error = world.admin_error("AdminCreateUser", "alice", MessageAction="RESEND")
@@ -281,7 +281,7 @@ PASSWORDLESS = {
 
 @needs_current_model
 def test_passwordless_user():
-    """A pool with one-time passwords makes users without any: CONFIRMED, and no sign-in by one."""
+    """With one-time passwords, users can be created without a password, as CONFIRMED."""
     world = World(pool=PASSWORDLESS)
     user = world.admin("AdminCreateUser", "carol")["User"]
     assert user["UserStatus"] == "CONFIRMED"
@@ -291,7 +291,7 @@ def test_passwordless_user():
 @needs_current_model
 @pytest.mark.parametrize("needed", [True, False])
 def test_resend_in_a_passwordless_pool(needed):
-    """The option makes RESEND ask for a TemporaryPassword there, and not elsewhere."""
+    """The option makes RESEND require a TemporaryPassword, but only in such a pool."""
     for pool in (PASSWORDLESS, {}):
         world = World(pool=pool, options=Options(resend_needs_temporary_password=needed))
         world.admin("AdminCreateUser", "carol", TemporaryPassword=PASSWORD)
@@ -305,7 +305,7 @@ def test_resend_in_a_passwordless_pool(needed):
 
 
 def test_create_user_twice():
-    """A taken name is refused, and a taken alias too, with nothing left behind."""
+    """A taken username or alias is refused, and no user is created."""
     world = World(pool=ALIASES)
     world.add()
     error = world.admin_error("AdminCreateUser", "alice")
@@ -319,7 +319,7 @@ def test_create_user_twice():
 
 
 def test_two_users_may_have_one_unverified_address():
-    """Who has verified it first can be found by it."""
+    """The first user who verifies the address can be found by it."""
     world = World(pool=ALIASES)
     world.add("alice", email="shared@example.com")
     world.add("bob", email="shared@example.com", verified=False)
@@ -335,7 +335,7 @@ def test_two_users_may_have_one_unverified_address():
     ],
 )
 def test_malformed_attributes(attributes, text):
-    """What doesn't fit is refused, and the user isn't made."""
+    """Malformed attributes are refused, and the user isn't created."""
     world = World()
     error = world.admin_error("AdminCreateUser", "bob", UserAttributes=pairs(**attributes))
     assert error[0] == "InvalidParameterException"
@@ -344,7 +344,7 @@ def test_malformed_attributes(attributes, text):
 
 
 def test_custom_attributes():
-    """Attributes of the pool's own need no declaration here."""
+    """The emulator accepts custom attributes without a declaration."""
     world = World()
     world.admin("AdminCreateUser", "bob", UserAttributes=[{"Name": "custom:team", "Value": "a"}])
     assert world.user("bob")["Attributes"]["custom:team"] == "a"
@@ -354,7 +354,7 @@ def test_custom_attributes():
 
 
 def test_aliases():
-    """Verified contacts, a preferred username and the sub lead to the user; others don't."""
+    """Users are found by verified contact, preferred username and sub, and by nothing else."""
     world = World(pool=ALIASES)
     world.add(phone_number="+15550001234", phone_number_verified="true", preferred_username="ally")
     sub = world.user()["Attributes"]["sub"]
@@ -367,7 +367,7 @@ def test_aliases():
 
 
 def test_contact_is_no_alias_unless_the_pool_says_so():
-    """A pool without aliases knows its users by username and sub alone."""
+    """In a pool without aliases, users are found only by username and sub."""
     world = World()
     world.add()
     error = world.public_error("ForgotPassword", "alice@example.com")
@@ -375,7 +375,7 @@ def test_contact_is_no_alias_unless_the_pool_says_so():
 
 
 def test_username_in_the_form_of_an_alias():
-    """Where an address is an alias, no username looks like one."""
+    """If email is an alias, no username may look like an email address."""
     world = World(pool=ALIASES)
     assert world.admin_error("AdminCreateUser", "bob@example.com") == (
         "InvalidParameterException",
@@ -384,7 +384,7 @@ def test_username_in_the_form_of_an_alias():
 
 
 def test_username_attributes():
-    """Users of such a pool sign in with a contact, and their username is made up."""
+    """With UsernameAttributes, users sign in with a contact, and the username is generated."""
     world = World(pool=BY_CONTACT)
     world.add("alice@example.com", email=None)
     user = world.user("alice@example.com")
@@ -404,7 +404,7 @@ def test_username_attributes():
     ],
 )
 def test_username_that_is_no_contact(attributes, text):
-    """Other names are refused there."""
+    """With UsernameAttributes, usernames that aren't contacts are refused."""
     world = World(pool={"UsernameAttributes": attributes})
     for name in ("alice", "15550001234", "+1555-0001"):
         error = world.admin_error("AdminCreateUser", name)
@@ -412,7 +412,7 @@ def test_username_that_is_no_contact(attributes, text):
 
 
 def test_contact_that_is_a_name_stays_unique():
-    """Neither by update nor by force do two users sign in with one contact."""
+    """Two users can't sign in with one contact, not even after an update or by force."""
     world = World(pool=BY_CONTACT)
     world.add("alice@example.com", email=None)
     world.add("bob@example.com", email=None)
@@ -427,7 +427,7 @@ def test_contact_that_is_a_name_stays_unique():
 
 
 def test_preferred_username_isnt_taken_by_force():
-    """Force is for contacts."""
+    """ForceAliasCreation applies to contacts only."""
     world = World(pool=ALIASES)
     world.add(preferred_username="ally")
     error = world.admin_error(
@@ -441,7 +441,7 @@ def test_preferred_username_isnt_taken_by_force():
 
 @pytest.mark.parametrize("sensitive", [True, False])
 def test_case(sensitive):
-    """The pool says whether upper and lower case make different names and aliases."""
+    """The pool decides whether case distinguishes usernames and aliases."""
     world = World(pool={**ALIASES, "UsernameConfiguration": {"CaseSensitive": sensitive}})
     world.add("Alice", preferred_username="Ally")
     for name in ("ALICE", "ALICE@example.com", "ALLY"):
@@ -462,7 +462,7 @@ def test_case_counts_by_default():
 
 
 def test_set_password():
-    """A permanent password confirms the user; one that isn't must be changed at sign-in."""
+    """A permanent password confirms the user. A temporary one must be changed at sign-in."""
     world = World()
     world.add(status="FORCE_CHANGE_PASSWORD")
     world.admin("AdminSetUserPassword", "alice", Password=PASSWORD, Permanent=True)
@@ -478,7 +478,7 @@ def test_set_password():
 
 
 def test_update_attributes():
-    """A changed contact isn't verified any more, an empty value removes one."""
+    """A changed contact becomes unverified, and an empty value removes an attribute."""
     world = World()
     world.add(name="Alice", phone_number="+15550001234")
     update = pairs(email="new@example.com", name="")
@@ -504,7 +504,7 @@ def test_disable_and_enable():
 
 
 def test_delete():
-    """A deleted user is gone, and its name free."""
+    """A deleted user is unknown, and the username is free again."""
     world = World()
     world.add()
     world.admin("AdminDeleteUser", "alice")
@@ -514,7 +514,7 @@ def test_delete():
 
 @needs_current_model
 def test_mfa_preference():
-    """One factor at most is preferred; a disabled one is neither set nor preferred."""
+    """At most one factor is preferred, and a disabled one is neither set nor preferred."""
     world = World()
     world.add()
     both = {"Enabled": True, "PreferredMfa": True}
@@ -541,7 +541,7 @@ def test_mfa_preference():
 
 @pytest.mark.parametrize("pool", [{}, BY_CONTACT])
 def test_federated_user(pool):
-    """A user of an identity provider has a verified address, a name of its own and no password."""
+    """A user of an identity provider has a verified address and a username, but no password."""
     world = World(pool=pool)
     world.emulator.add_federated_user(world.pool_id, "Google_1", email="frank@example.com")
     user = world.user("Google_1")

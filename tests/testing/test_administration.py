@@ -13,7 +13,7 @@ def ids(world):
 
 
 def test_pool():
-    """A pool is described with what it was made with, and with the defaults of the rest."""
+    """The description of a pool has its settings, and defaults for all others."""
     world = World()
     pool = world.ok("DescribeUserPool", UserPoolId=world.pool_id)["UserPool"]
     assert re.fullmatch(r"eu-west-1_\w{9}", pool["Id"])
@@ -32,7 +32,7 @@ def test_pool():
 
 
 def test_update_pool():
-    """What an update doesn't name goes back to its default, but for what can't be changed."""
+    """An update resets all settings that it leaves out, except those that can't be changed."""
     world = World(pool={"UsernameAttributes": ["email"], "MfaConfiguration": "OPTIONAL"})
     policies = {"PasswordPolicy": {"MinimumLength": 12}}
     world.ok("UpdateUserPool", UserPoolId=world.pool_id, Policies=policies)
@@ -48,14 +48,14 @@ def test_update_pool():
 
 
 def test_pool_has_aliases_or_contact_names():
-    """Both together are refused."""
+    """A pool can't have both AliasAttributes and UsernameAttributes."""
     body = {"PoolName": "x", "AliasAttributes": ["email"], "UsernameAttributes": ["email"]}
     error = World().error("CreateUserPool", **body)
     assert error[0] == "InvalidParameterException"
 
 
 def test_recovery_by_staff_stands_alone():
-    """admin_only isn't combined with other mechanisms, in a new pool or in an old one."""
+    """admin_only can't be combined with other mechanisms, at creation or in an update."""
     world = World()
     mechanisms = [
         {"Name": "admin_only", "Priority": 1},
@@ -68,7 +68,7 @@ def test_recovery_by_staff_stands_alone():
 
 
 def test_list_pools():
-    """Pools come in pages."""
+    """The list of pools has pages."""
     world = World()
     world.ok("CreateUserPool", PoolName="second")
     first = world.ok("ListUserPools", MaxResults=1)
@@ -79,7 +79,7 @@ def test_list_pools():
 
 
 def test_delete_pool():
-    """A deleted pool is gone with its clients."""
+    """Deleting a pool deletes its clients."""
     world = World()
     world.ok("DeleteUserPool", UserPoolId=world.pool_id)
     code = "ResourceNotFoundException"
@@ -88,7 +88,7 @@ def test_delete_pool():
 
 
 def test_pools_are_apart():
-    """A user of one pool is unknown in another, and so is a client."""
+    """Users and clients of one pool are unknown in another."""
     world = World()
     world.add()
     other = world.ok("CreateUserPool", PoolName="other")["UserPool"]["Id"]
@@ -102,7 +102,7 @@ def test_pools_are_apart():
 
 
 def test_client():
-    """A client has no secret unless asked for, and no mode that hides users."""
+    """By default a client has no secret, and doesn't hide users."""
     client = World().make_client()
     assert re.fullmatch(r"[a-z0-9]{26}", client["ClientId"])
     assert "ClientSecret" not in client
@@ -111,7 +111,7 @@ def test_client():
 
 
 def test_client_with_a_secret():
-    """A secret is made, and shown again."""
+    """A secret is generated, and DescribeUserPoolClient shows it again."""
     world = World()
     made = world.make_client(GenerateSecret=True)
     assert len(made["ClientSecret"]) == 51
@@ -127,13 +127,13 @@ def test_client_with_a_secret():
     reason="older than secrets that are brought along",
 )
 def test_client_with_a_secret_of_its_own():
-    """A secret may be brought along."""
+    """The request may contain the secret."""
     own = "an_own_secret_of_some_length"
     assert World().make_client(ClientSecret=own)["ClientSecret"] == own
 
 
 def test_update_client():
-    """What an update doesn't name goes back to its default; the secret stays."""
+    """An update resets all settings that it leaves out, but keeps the secret."""
     world = World(client={"GenerateSecret": True})
     updated = world.ok("UpdateUserPoolClient", **ids(world), PreventUserExistenceErrors="ENABLED")[
         "UserPoolClient"
@@ -145,14 +145,14 @@ def test_update_client():
 
 
 def test_delete_client():
-    """A deleted client is gone."""
+    """A deleted client is unknown."""
     world = World()
     world.ok("DeleteUserPoolClient", **ids(world))
     assert world.error("DescribeUserPoolClient", **ids(world))[0] == "ResourceNotFoundException"
 
 
 def test_two_secrets_at_most():
-    """A third secret isn't made, and the list shows none in clear."""
+    """A third secret is refused, and the list doesn't contain the secrets themselves."""
     world = World(client={"GenerateSecret": True})
     own = "an_own_secret_of_some_length"
     added = world.ok("AddUserPoolClientSecret", **ids(world), ClientSecret=own)
@@ -164,7 +164,7 @@ def test_two_secrets_at_most():
 
 
 def test_last_secret_stays():
-    """A client with a secret keeps one; an unknown one can't be deleted."""
+    """The last secret can't be deleted, nor can an unknown one."""
     world = World(client={"GenerateSecret": True})
     [secret] = world.ok("ListUserPoolClientSecrets", **ids(world))["ClientSecrets"]
     error = world.error(
@@ -177,7 +177,7 @@ def test_last_secret_stays():
 
 @pytest.mark.parametrize("operation", ["CreateUserPool", "CreateUserPoolClient"])
 def test_answers_share_nothing(operation):
-    """Who changes an answer doesn't change the pool."""
+    """Changing an answer doesn't change the pool."""
     world = World()
     body = {"PoolName": "x"} if operation == "CreateUserPool" else {"ClientName": "x"}
     if operation == "CreateUserPoolClient":

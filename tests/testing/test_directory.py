@@ -46,7 +46,7 @@ def town(**options):
     ],
 )
 def test_filters(text, expected):
-    """One attribute, exactly or from its start; only usernames and status by case."""
+    """A filter compares one attribute or its prefix. Case counts for username and status only."""
     assert names(town(), text) == expected
 
 
@@ -70,7 +70,7 @@ def test_filter_by_sub():
     ],
 )
 def test_malformed_filter(text):
-    """What can't be read is refused, unescaped quotes among it."""
+    """Malformed filters are refused, also those with unescaped quotes."""
     error = town().error("ListUsers", UserPoolId=town().pool_id, Filter=text)
     assert error == ("InvalidParameterException", "Error while parsing filter.")
 
@@ -83,7 +83,7 @@ def test_filter_by_other_attributes():
 
 
 def test_what_a_listed_user_shows():
-    """Status, whether enabled, attributes with the sub, and two dates."""
+    """A listed user has a status, an enabled flag, attributes with the sub, and two dates."""
     world = town()
     [user] = world.ok("ListUsers", UserPoolId=world.pool_id, Filter='username = "bob"')["Users"]
     attributes = {item["Name"]: item["Value"] for item in user["Attributes"]}
@@ -96,7 +96,7 @@ def test_what_a_listed_user_shows():
 
 
 def test_pages():
-    """A page has at most as many users as asked for, and a token where there are more."""
+    """A page has at most as many users as requested, and a token if there are more."""
     world = town()
     body = {"UserPoolId": world.pool_id, "Limit": 2}
     first = world.ok("ListUsers", **body)
@@ -107,7 +107,7 @@ def test_pages():
 
 
 def test_sixty_a_page():
-    """Without a limit, or with 0, a page has sixty; more aren't to be had."""
+    """Without a limit, or with 0, a page has sixty users, which is also the maximum."""
     world = World()
     for n in range(61):
         world.admin("AdminCreateUser", f"user{n}")
@@ -118,14 +118,14 @@ def test_sixty_a_page():
 
 
 def test_foreign_token():
-    """A token that the service didn't make is refused."""
+    """A token that the service didn't issue is refused."""
     world = town()
     error = world.error("ListUsers", UserPoolId=world.pool_id, PaginationToken="x")
     assert error == ("InvalidParameterException", "Invalid pagination token.")
 
 
 def test_first_page_may_be_empty():
-    """With the option the users come with the second page."""
+    """With the option, the first page is empty and the second has the users."""
     world = town(list_starts_with_empty_page=True)
     body = {"UserPoolId": world.pool_id, "Filter": 'username = "bob"'}
     first = world.ok("ListUsers", **body)
@@ -136,7 +136,7 @@ def test_first_page_may_be_empty():
 
 
 def test_attributes_to_get():
-    """Only these attributes come, and it's an error where a listed user lacks one."""
+    """Only the requested attributes are returned. It's an error if a user lacks one of them."""
     world = town()
     body = {"UserPoolId": world.pool_id, "AttributesToGet": ["given_name"]}
     answer = world.ok("ListUsers", **body, Filter='username = "bob"')

@@ -19,7 +19,7 @@ from tests.testing.world import NEW_PASSWORD, World
 
 
 def test_calls_are_recorded_in_order():
-    """Operation and body as they came, refused ones too, and later changes don't reach them."""
+    """Calls are recorded as copies of operation and body, even if they were refused."""
     emulator = Emulator()
     metadata = {"a": "b"}
     body = {"ClientId": "1", "Username": "alice", "ClientMetadata": metadata}
@@ -35,7 +35,7 @@ def test_calls_are_recorded_in_order():
 
 
 def test_outbox_is_newest_first():
-    """The last message comes first, and the list is the caller's own."""
+    """The newest message comes first, and the list is a copy."""
     world = World()
     world.add()
     first, second = world.send_code(), world.send_code()
@@ -45,7 +45,7 @@ def test_outbox_is_newest_first():
 
 
 def test_messages_dont_show_their_codes():
-    """A message's repr, as a failing test prints it, has no code; its JSON has."""
+    """The repr of a message, which a failing test prints, has no code. Its JSON has one."""
     world = World()
     world.add()
     code = world.send_code()
@@ -79,7 +79,7 @@ def test_seed_makes_everything_the_same():
 
 
 def test_seed_leaves_other_randomness_alone():
-    """Python's own generator isn't touched."""
+    """A seed doesn't change Python's global random generator."""
     random.seed(5)
     expected = random.random()
     random.seed(5)
@@ -88,7 +88,7 @@ def test_seed_leaves_other_randomness_alone():
 
 
 def test_own_clock_and_codes():
-    """A test may bring the time and the codes."""
+    """A test may pass its own clock and codes."""
     codes = iter(["000001", "000002"])
     emulator = Emulator(now=lambda: datetime(2030, 1, 1, tzinfo=UTC), new_code=lambda: next(codes))
     _, pool = emulator.handle("CreateUserPool", {"PoolName": "x"})
@@ -108,7 +108,7 @@ def test_own_clock_and_codes():
 
 
 def test_clock_of_its_own():
-    """Without one it is now."""
+    """By default the emulator uses the current time."""
     before = datetime.now(UTC)
     emulator = Emulator()
     _, pool = emulator.handle("CreateUserPool", {"PoolName": "x"})
@@ -125,7 +125,7 @@ def test_region_is_part_of_the_ids():
 
 
 def test_error_by_name():
-    """The next call fails by this name with Amazon's text, the one after it doesn't."""
+    """The next call fails with this error and Amazon's message, and the one after it doesn't."""
     world = World()
     world.add()
     world.emulator.fail_next("ForgotPassword", "LimitExceededException")
@@ -138,7 +138,7 @@ def test_error_by_name():
 
 
 def test_error_with_a_message():
-    """A text of the test's own, several times, for one operation only."""
+    """An error may have its own message, occur several times, and concerns one operation."""
     world = World()
     world.add()
     world.emulator.fail_next(
@@ -152,7 +152,7 @@ def test_error_with_a_message():
 
 
 def test_error_after_the_work_was_done():
-    """A processed fault leaves the change behind."""
+    """With a processed fault, the operation has its effect."""
     world = World()
     world.add()
     code = world.send_code()
@@ -175,7 +175,7 @@ def test_error_after_the_work_was_done():
     ],
 )
 def test_status_of_an_error(fault, options, status):
-    """400 as a rule, 500 for internal errors; throttling by the option."""
+    """Errors have status 400, internal ones 500, and throttling that of the option."""
     emulator = Emulator(options=Options(**options))
     emulator.fail_next("ForgotPassword", fault)
     found, body = emulator.handle("ForgotPassword", {})
@@ -185,7 +185,7 @@ def test_status_of_an_error(fault, options, status):
 
 
 def test_faults_in_a_row():
-    """Queued faults come in order, and the rest can be looked at."""
+    """Queued faults are played in order, and the remaining ones can be read."""
     world = World()
     emulator = world.emulator
     emulator.fail_next("ForgotPassword", "CodeMismatchException")
@@ -197,7 +197,7 @@ def test_faults_in_a_row():
 
 @pytest.mark.parametrize("fault", [Timeout(), Reset(), Junk("x"), ConnectRefused()])
 def test_fault_of_a_transport(fault):
-    """The core alone can't play what happens on the wire."""
+    """The core can't play faults of the network."""
     emulator = Emulator()
     emulator.fail_next("ForgotPassword", fault)
     with pytest.raises(RuntimeError, match="needs a mounted client or the HTTP server"):
@@ -205,7 +205,7 @@ def test_fault_of_a_transport(fault):
 
 
 def test_what_never_arrives_isnt_a_call():
-    """A connection that isn't made leaves no call; a lost answer does."""
+    """A failed connection records no call, but a lost answer does."""
     emulator = Emulator()
     emulator.fail_next("ForgotPassword", ConnectRefused())
     emulator.fail_next("ForgotPassword", Timeout())
@@ -219,7 +219,7 @@ def test_what_never_arrives_isnt_a_call():
 
 
 def test_allowance_holds_among_threads():
-    """However many ask at once, no more get a code than the allowance has."""
+    """Concurrent requests get no more codes than the allowance permits."""
     world = World(options=Options(hourly_allowance=7))
     world.add()
     start = threading.Barrier(20)
@@ -240,7 +240,7 @@ def test_allowance_holds_among_threads():
 
 
 def test_one_code_confirms_once_among_threads():
-    """Of many confirms with one code one changes the password."""
+    """Only one of many concurrent confirmations with one code changes the password."""
     world = World(options=Options(hourly_allowance=100))
     world.add()
     code = world.send_code()

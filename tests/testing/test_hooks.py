@@ -12,7 +12,7 @@ METADATA: dict[str, Any] = {"ClientMetadata": {"language": "de"}}
 
 
 def recording(events):
-    """A trigger that changes nothing."""
+    """Return a trigger that records its events and changes nothing."""
 
     def hook(event):
         events.append(event)
@@ -22,7 +22,7 @@ def recording(events):
 
 
 def test_custom_message():
-    """The trigger is told what is going on, and its words are sent with the code in place."""
+    """The trigger gets the event, and its message is sent with the code filled in."""
     world = World()
     world.add()
     events: list[dict[str, Any]] = []
@@ -52,7 +52,7 @@ def test_custom_message():
 
 
 def test_custom_sms():
-    """An SMS has words of its own."""
+    """The trigger's text message is used for an SMS."""
     world = World()
     world.add(phone_number="+15550001234", phone_number_verified="true")
     world.emulator.set_hook(
@@ -67,7 +67,7 @@ def test_custom_sms():
 
 @pytest.mark.parametrize("response", [{}, {"emailMessage": "No code.", "emailSubject": "Neu"}])
 def test_custom_message_without_the_code(response):
-    """Words without the placeholder aren't used: the usual message is."""
+    """If the trigger's message lacks the placeholder, the pool's message is sent instead."""
     world = World()
     world.add()
     world.emulator.set_hook(
@@ -81,7 +81,7 @@ def test_custom_message_without_the_code(response):
 
 @pytest.mark.parametrize(("words", "used"), [("{username} {####}", True), ("{####}", False)])
 def test_custom_invitation(words, used):
-    """An invitation must name the user as well."""
+    """A custom invitation must contain the username, too."""
     world = World()
     events: list[dict[str, Any]] = []
 
@@ -101,8 +101,8 @@ def test_custom_invitation(words, used):
     assert event["callerContext"]["clientId"] == "CLIENT_ID_NOT_APPLICABLE"
 
 
-def test_staff_reset_is_told_by_its_metadata():
-    """A staff reset has no trigger source of its own."""
+def test_staff_reset_has_the_source_of_forgot_password():
+    """A reset by staff has the trigger source of ForgotPassword, so only metadata differ."""
     world = World()
     world.add()
     events: list[dict[str, Any]] = []
@@ -146,7 +146,7 @@ def raising(error):
     ids=["error", "timeout", "nothing", "nonsense"],
 )
 def test_failing_trigger(hook, expected):
-    """A trigger's failure comes out as on AWS, with its own text; nothing is sent."""
+    """A failing trigger is answered as on AWS, with its own message, and nothing is sent."""
     world = World()
     world.add()
     world.emulator.set_hook(world.pool_id, "CustomMessage", hook)
@@ -157,7 +157,7 @@ def test_failing_trigger(hook, expected):
 
 
 def test_hook_can_be_taken_away():
-    """None ends a hook, there or not; other triggers than these aren't emulated."""
+    """None removes a hook, if there is one. Other triggers aren't emulated."""
     world = World()
     world.add()
     hook = raising(ValueError())
@@ -165,12 +165,12 @@ def test_hook_can_be_taken_away():
     world.emulator.set_hook(world.pool_id, "CustomMessage", None)
     world.emulator.set_hook(world.pool_id, "PostConfirmation", None)
     world.send_code()
-    with pytest.raises(ValueError, match="trigger is one of"):
+    with pytest.raises(ValueError, match="trigger must be one of"):
         world.emulator.set_hook(world.pool_id, "PreSignUp", hook)
 
 
 def test_hook_may_call_the_service():
-    """A trigger runs outside of the lock: it can ask the service, and others aren't held up."""
+    """A trigger runs outside of the lock, so it can call the service and delays nobody else."""
     world = World()
     world.add()
     world.add("bob")
@@ -190,7 +190,7 @@ def test_hook_may_call_the_service():
 
 
 def test_post_confirmation():
-    """The trigger hears of a reset and of a sign-up, with the caller's metadata."""
+    """The trigger is called for a reset and for a sign-up, with the caller's metadata."""
     world = World()
     world.add()
     world.add("dave", status="UNCONFIRMED")
@@ -209,7 +209,7 @@ def test_post_confirmation():
 
 @pytest.mark.parametrize("changed", [True, False])
 def test_failing_post_confirmation(changed):
-    """Whether the password is the new one then is an option's matter; the code is gone."""
+    """An option decides whether the password is changed then. The code is used up anyway."""
     world = World(options=Options(password_changed_when_trigger_fails=changed))
     world.add(status="RESET_REQUIRED")
     world.emulator.set_hook(world.pool_id, "PostConfirmation", raising(ValueError("mail is down")))
@@ -239,7 +239,7 @@ def migrating(response):
 
 
 def test_migration():
-    """A user whom another directory knows is made by the request, and gets the code."""
+    """A request for a user of another directory creates the user and sends the code."""
     world = World()
     attributes = {"email": "zoe@example.com", "email_verified": "true"}
     hook = migrating({"userAttributes": attributes, "finalUserStatus": "RESET_REQUIRED"})
@@ -256,13 +256,13 @@ def test_migration():
     ids=["unknown", "failing"],
 )
 def test_nobody_to_migrate(hook):
-    """Where the trigger knows nobody, or fails, the user is missing."""
+    """If the trigger fails or doesn't know the user, the user is missing."""
     world = World()
     world.emulator.set_hook(world.pool_id, "UserMigration", hook)
     assert world.public_error("ForgotPassword", "zoe")[0] == "UserNotFoundException"
 
 
-# The pools' own words.
+# The messages of the pool.
 
 
 @pytest.mark.parametrize(
@@ -282,7 +282,7 @@ def test_nobody_to_migrate(hook):
     ],
 )
 def test_words_of_the_pool(settings, subject, body):
-    """A pool's verification message carries the reset code too."""
+    """The pool's verification message is used for reset codes too."""
     world = World(pool=settings)
     world.add()
     code = world.send_code()
@@ -291,7 +291,7 @@ def test_words_of_the_pool(settings, subject, body):
 
 
 def test_sms_of_the_pool():
-    """And so does its SMS."""
+    """The pool's verification SMS is used for reset codes too."""
     world = World(pool={"SmsVerificationMessage": "Code {####}"})
     world.add(phone_number="+15550001234", phone_number_verified="true")
     code = world.send_code()
@@ -299,7 +299,7 @@ def test_sms_of_the_pool():
 
 
 def test_invitation_of_the_pool():
-    """A pool has words for invitations, by mail and by SMS."""
+    """The pool's invitations by mail and by SMS are used."""
     words = {
         "EmailSubject": "Hi",
         "EmailMessage": "{username} by mail: {####}",

@@ -1,4 +1,4 @@
-"""Both mounts, asked by boto3 itself: what a client gets mustn't depend on which it is."""
+"""Both mounts of the emulator, used by boto3 itself. A client must get the same from both."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ from cognito_reset.testing.__main__ import main
 from tests.testing.world import NEW_PASSWORD, World
 
 UUID = r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
-# For what never comes. What comes may be slow in coming, on a machine with much to do.
+# For answers that never come. Other answers may come late on a busy machine.
 SHORT = {"read_timeout": 1.0}
 
 
@@ -89,7 +89,7 @@ def server(world):
 
 @pytest.fixture(params=["mounted", "http"])
 def connect(request, world):
-    """A maker of clients, by either mount."""
+    """Return a function that creates clients, for each of the two mounts."""
     if request.param == "http":
         server = request.getfixturevalue("server")
         return lambda **config: make_client(server.url, **config)
@@ -107,7 +107,7 @@ def forgot(world, client):
 
 
 def test_whole_reset(world, connect):
-    """Request, code, confirmation and sign-in by boto3."""
+    """Request, code, confirmation and sign-in work with boto3."""
     client = connect()
     answer = forgot(world, client)
     assert answer["CodeDeliveryDetails"]["Destination"] == "a***@e***"
@@ -127,7 +127,7 @@ def test_whole_reset(world, connect):
 
 
 def test_success_on_the_wire(world, connect):
-    """Every answer has a request id of its own, and lets browsers of all origins read it."""
+    """Every answer has its own request id, and browsers of all origins may read it."""
     client = connect()
     answers = [forgot(world, client)["ResponseMetadata"] for _ in range(2)]
     assert len({answer["RequestId"] for answer in answers}) == 2
@@ -141,7 +141,7 @@ def test_success_on_the_wire(world, connect):
 
 
 def test_error_on_the_wire(world, connect):
-    """An error is 400 with its name and text in body and headers, the name with a colon."""
+    """An error has status 400, and its name and message are in body and headers."""
     with pytest.raises(ClientError) as caught:
         connect().forgot_password(ClientId=world.client_id, Username="nobody")
     response = caught.value.response
@@ -158,7 +158,7 @@ def test_error_on_the_wire(world, connect):
 
 
 def test_error_text_fits_into_a_header(world, connect):
-    """Line breaks and letters beyond ASCII stay out of the header, and in the body."""
+    """Line breaks and non-ASCII letters of a message are only in the body, not in the header."""
     text = "Größe:\n<b>x</b>"
     world.emulator.fail_next("ForgotPassword", "UserLambdaValidationException", message=text)
     with pytest.raises(ClientError) as caught:
@@ -169,7 +169,7 @@ def test_error_text_fits_into_a_header(world, connect):
 
 
 def test_staffs_operations_are_signed(world, connect):
-    """Without a signature they are refused, with any they are done."""
+    """Operations of staff need a signature, but the emulator doesn't verify it."""
     body = {"UserPoolId": world.pool_id, "Username": "alice"}
     with pytest.raises(ClientError) as caught:
         connect().admin_reset_user_password(**body)
@@ -183,7 +183,7 @@ def test_staffs_operations_are_signed(world, connect):
 
 
 def test_dates_are_dates(world, connect):
-    """botocore reads the timestamps."""
+    """botocore can parse the timestamps."""
     user = connect(signed=True).list_users(UserPoolId=world.pool_id)["Users"][0]
     assert user["UserCreateDate"].timestamp() == world.user()["UserCreateDate"]
 
@@ -210,7 +210,7 @@ HTML = "<html>Hello</html>"
     ids=str,
 )
 def test_faults_that_raise(world, connect, fault, error, code):
-    """Either mount makes boto3 raise the same, and the call after it works."""
+    """With both mounts boto3 raises the same error, and the next call works."""
     client = connect(**(SHORT if error is ReadTimeoutError else {}))
     world.emulator.fail_next("ForgotPassword", fault)
     with pytest.raises(error) as caught:
@@ -234,7 +234,7 @@ def test_faults_that_raise(world, connect, fault, error, code):
     ids=str,
 )
 def test_faults_that_look_like_success(world, connect, fault, status, has_request_id):
-    """botocore takes these for a success without a result."""
+    """botocore treats these answers as a success without a result."""
     client = connect()
     world.emulator.fail_next("ForgotPassword", fault)
     answer = forgot(world, client)
@@ -246,7 +246,7 @@ def test_faults_that_look_like_success(world, connect, fault, status, has_reques
 
 
 def test_truncated_answer(world, connect):
-    """A success without a result; older versions of botocore notice it, over HTTP."""
+    """A truncated answer is a success without a result, or an error in older botocore."""
     client = connect()
     world.emulator.fail_next("ForgotPassword", Truncated())
     try:
@@ -260,7 +260,7 @@ def test_truncated_answer(world, connect):
 
 @pytest.mark.parametrize("fault", [Timeout(processed=True), Reset(processed=True)])
 def test_answer_that_is_lost(world, connect, fault):
-    """The work was done, and the client can't know."""
+    """The service did the work, and the client can't know that."""
     world.emulator.fail_next("ForgotPassword", fault)
     with pytest.raises((ReadTimeoutError, ConnectionClosedError)):
         forgot(world, connect(**SHORT))
@@ -268,7 +268,7 @@ def test_answer_that_is_lost(world, connect, fault):
 
 
 def test_trickle(world, connect):
-    """Byte by byte the answer comes in the end: no read takes long, all of them do."""
+    """The answer comes byte by byte. Each read is short, but the whole answer takes long."""
     world.emulator.fail_next("ForgotPassword", Trickle(1.2, interval=0.05))
     start = time.monotonic()
     assert forgot(world, connect(**SHORT))["CodeDeliveryDetails"]
@@ -276,7 +276,7 @@ def test_trickle(world, connect):
 
 
 def test_retries_are_real(world, connect):
-    """botocore's own retries run against either mount."""
+    """botocore's own retries work with both mounts."""
     world.emulator.fail_next("ForgotPassword", Status(500))
     client = connect(retries={"total_max_attempts": 2, "mode": "standard"})
     assert forgot(world, client)["ResponseMetadata"]["RetryAttempts"] == 1
@@ -292,7 +292,7 @@ def test_retries_are_real(world, connect):
     ],
 )
 def test_connection_that_isnt_made(world, server, fault, error):
-    """Only a mounted client can play these; over HTTP the connection is reset."""
+    """Failures to connect reach a mounted client. Over HTTP the connection is reset instead."""
     mounted, remote = make_client(), make_client(server.url)
     world.emulator.mount(mounted)
     world.emulator.fail_next("ForgotPassword", fault, times=2)
@@ -305,7 +305,7 @@ def test_connection_that_isnt_made(world, server, fault, error):
 
 
 def test_unmount(world):
-    """An unmounted client is back on the network; a client can be mounted twice."""
+    """An unmounted client uses the network again. Mounting a client twice has no effect."""
     client = make_client("http://127.0.0.1:1", connect_timeout=1)
     world.emulator.mount(client)
     world.emulator.mount(client)
@@ -317,7 +317,7 @@ def test_unmount(world):
 
 
 def test_mounted_timeout_can_take_its_time(world):
-    """With seconds the caller waits for them; close() ends the wait."""
+    """With seconds, the caller waits for them, unless close() ends the wait."""
     client = make_client()
     world.emulator.mount(client)
     world.emulator.fail_next("ForgotPassword", Timeout(seconds=0.2))
@@ -335,7 +335,7 @@ def test_mounted_timeout_can_take_its_time(world):
 
 
 def test_headers_and_body_in_either_form(world):
-    """botocore's requests have text or bytes in headers and body, by its version and signer."""
+    """botocore's version and signer decide whether headers and body are text or bytes."""
     client = make_client()
     world.emulator.mount(client)
     body = {"ClientId": world.client_id, "Username": "alice"}
@@ -375,38 +375,187 @@ def target(operation: str) -> dict[str, str]:
         ({}, {}, "UnknownOperationException"),
         ({}, {"X-Amz-Target": "DynamoDB_20120810.GetItem"}, "UnknownOperationException"),
         ({}, target("Unheard"), "UnknownOperationException"),
+        ({}, {**target("ForgotPassword"), "Content-Type": ""}, "UnknownOperationException"),
+        (
+            {},
+            {**target("ForgotPassword"), "Content-Type": "text/plain"},
+            "UnknownOperationException",
+        ),
         (b"{", target("ForgotPassword"), "SerializationException"),
         (b"\xff", target("ForgotPassword"), "SerializationException"),
         (b"[" * 100_000, target("ForgotPassword"), "SerializationException"),
         ([], target("ForgotPassword"), "SerializationException"),
         (b"", target("ForgotPassword"), "InvalidParameterException"),
     ],
-    ids=["nothing", "other", "unheard", "broken", "bytes", "deep", "list", "empty"],
+    ids=[
+        "nothing",
+        "other",
+        "unheard",
+        "untyped",
+        "text",
+        "broken",
+        "bytes",
+        "deep",
+        "list",
+        "empty",
+    ],
 )
 def test_malformed_requests(server, body, headers, code):
-    """What can't be read is answered as JSON all the same."""
+    """Malformed requests are answered with JSON, too."""
     status, found, answer = post(server.url, body, **headers)
     assert (status, answer["__type"]) == (400, code)
     assert found["x-amzn-errortype"] == f"{code}:"
     assert re.fullmatch(UUID, found["x-amzn-requestid"])
 
 
-def test_preflight(server):
-    """A browser may ask for any header, from anywhere."""
-    request = urllib.request.Request(
-        server.url,
-        method="OPTIONS",
-        headers={"Access-Control-Request-Headers": "x-amz-target,content-type"},
-    )
-    with urllib.request.urlopen(request, timeout=10) as response:
+def test_media_type_with_parameters(world, server):
+    """Parameters of the media type are ignored."""
+    headers = {
+        **target("ForgotPassword"),
+        "Content-Type": "Application/X-Amz-JSON-1.1; charset=utf-8",
+    }
+    body = {"ClientId": world.client_id, "Username": "alice"}
+    assert post(server.url, body, **headers)[0] == 200
+
+
+# Requests that a browser sends for other websites.
+
+SPA = "http://localhost:5173"
+
+
+def ask(server: Server, method: str, path: str, **headers: str) -> tuple[int, Any]:
+    """Send a request with exactly these headers, and return its status and body."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+    for name, value in {"Host": f"127.0.0.1:{server.port}", **headers}.items():
+        connection.putheader(name.replace("_", "-"), value)
+    connection.endheaders()
+    with connection.getresponse() as response:
+        answer = response.read()
+    connection.close()
+    return response.status, json.loads(answer or b"{}")
+
+
+ADVANCE = ("POST", "/emulator/advance")
+OUTBOX = ("GET", "/outbox")
+PREFLIGHT = ("OPTIONS", "/")
+
+
+@pytest.mark.parametrize(("method", "path"), [ADVANCE, OUTBOX, PREFLIGHT, ("POST", "/")])
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("", "evil.example", "evil.example:9229", "localhost.evil.example", "127.0.0.1.nip.io"),
+        *("[::1", "127.0.0.1@evil.example", "localhost:9229,evil.example", "0x7f.1", "localhost."),
+    ],
+)
+def test_name_of_another_website_is_refused(world, server, method, path, host):
+    """A website can let its own name point at this machine, and then no request is cross-site."""
+    status, answer = ask(server, method, path, Host=host)
+    assert status == 403
+    assert "Host" in answer["error"]
+    assert world.emulator.calls == []
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("localhost", "LOCALHOST:9229", "127.0.0.1", "127.0.0.1:80", "[::1]:9229", "[::1]"),
+        *("192.168.1.5:9229", "[2001:db8::1]"),
+    ],
+)
+def test_addresses_and_localhost_are_accepted(server, host):
+    """A forwarded port has another number, and the machine may have any address."""
+    assert ask(server, *OUTBOX, Host=host) == (200, [])
+
+
+def test_name_that_the_server_listens_on_is_accepted(world):
+    """In a network of containers, a server listens on its own name and answers to it."""
+    with serve(world.emulator, "127.1") as server:  # every resolver knows this name of 127.0.0.1
+        assert ask(server, *OUTBOX, Host=f"127.1:{server.port}") == (200, [])
+        assert ask(server, *OUTBOX, Host="127.2")[0] == 403
+
+
+@pytest.mark.parametrize(("method", "path"), [ADVANCE, OUTBOX, PREFLIGHT, ("POST", "/")])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "https://evil.example", "Sec-Fetch-Site": "same-origin"},
+        {"Origin": SPA, "Sec-Fetch-Site": "same-site"},
+        {"Origin": "null"},
+        {"Origin": ""},
+        {"Origin": "https://127.0.0.1:{port}"},
+        {"Origin": "http://127.0.0.1"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+    ids=str,
+)
+def test_request_of_another_origin_is_refused(world, server, method, path, headers):
+    """Neither operations nor the outbox nor the extra paths are for other origins' pages."""
+    headers = {name: value.format(port=server.port) for name, value in headers.items()}
+    status, answer = ask(server, method, path, **headers)
+    assert status == 403
+    assert "--allow-origin" in answer["error"]
+    assert world.emulator.calls == []
+    assert world.emulator.outbox == []
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://127.0.0.1:{port}"},
+        {"Origin": "http://127.0.0.1:{port}", "Sec-Fetch-Site": "same-origin"},
+        {"Sec-Fetch-Site": "same-origin"},
+        {"Sec-Fetch-Site": "none"},  # somebody typed the address
+    ],
+    ids=str,
+)
+def test_request_of_its_own_origin_is_accepted(server, headers):
+    """A person may look into the outbox with a browser."""
+    headers = {name: value.format(port=server.port) for name, value in headers.items()}
+    assert ask(server, *OUTBOX, **headers) == (200, [])
+
+
+def test_refused_request_leaves_the_connection_usable(world, server):
+    """The body of a refused request isn't taken for the next request."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection.request("POST", "/emulator/advance", b'{"seconds": 1}', {"Origin": SPA})
+    with connection.getresponse() as response:
+        assert response.status == 403
+        response.read()
+    connection.request("GET", "/outbox")
+    with connection.getresponse() as response:
         assert response.status == 200
-        assert response.headers["Access-Control-Allow-Origin"] == "*"
-        assert response.headers["Access-Control-Allow-Methods"] == "POST"
-        assert response.headers["Access-Control-Allow-Headers"] == "x-amz-target,content-type"
+        response.read()
+    connection.close()
+
+
+def test_allowed_origin(world):
+    """A page of an allowed origin may call operations, after a preflight as Cognito answers it."""
+    with serve(world.emulator, allowed_origins=[SPA]) as server:
+        browser = {"Origin": SPA, "Sec-Fetch-Site": "same-site"}
+        preflight = urllib.request.Request(
+            server.url,
+            method="OPTIONS",
+            headers={**browser, "Access-Control-Request-Headers": "x-amz-target,content-type"},
+        )
+        with urllib.request.urlopen(preflight, timeout=10) as response:
+            assert response.status == 200
+            assert response.headers["Access-Control-Allow-Origin"] == "*"
+            assert response.headers["Access-Control-Allow-Methods"] == "POST"
+            assert response.headers["Access-Control-Allow-Headers"] == "x-amz-target,content-type"
+        body = {"ClientId": world.client_id, "Username": "alice"}
+        status, headers, _ = post(server.url, body, **target("ForgotPassword"), **browser)
+        assert status == 200
+        assert headers["Access-Control-Allow-Origin"] == "*"
+        assert ask(server, *ADVANCE, Origin="http://localhost:5174")[0] == 403
+        assert ask(server, *OUTBOX, Host="evil.example", Origin=SPA)[0] == 403
 
 
 def test_outbox_over_http(world, server):
-    """The inbox is JSON, newest first, in clear."""
+    """The outbox is JSON, newest first, with destinations in clear."""
     codes = [world.send_code(), world.send_code()]
     with urllib.request.urlopen(f"{server.url}/outbox", timeout=10) as response:
         assert response.headers["Content-Type"] == "application/json"
@@ -419,7 +568,7 @@ def test_outbox_over_http(world, server):
 
 
 def test_other_pages(server):
-    """Nothing else can be got."""
+    """Other paths are 404."""
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(f"{server.url}/", timeout=10)
     with caught.value as error:
@@ -427,7 +576,7 @@ def test_other_pages(server):
 
 
 def test_seam(world, server):
-    """What no operation can do: the clock, a federated user, options."""
+    """Extra paths change the clock and the options, and add federated users."""
     code = world.send_code()
     assert post(f"{server.url}/emulator/advance", {"seconds": 3600})[2] == {}
     assert world.confirm_error(code)[0] == "ExpiredCodeException"
@@ -441,7 +590,7 @@ def test_seam(world, server):
 
 
 def test_faults_over_http(world, server):
-    """A fault is named by its class, or it is the name of an error."""
+    """A fault is the name of a class of faults, or of an error."""
     url = f"{server.url}/emulator/fail"
     body = {"operation": "ForgotPassword"}
     status = {"fault": "Status", "arguments": {"status": 503, "body": {"a": "b"}}, "times": 2}
@@ -470,17 +619,17 @@ def test_faults_over_http(world, server):
     ids=str,
 )
 def test_misused_seam(server, action, body, status):
-    """A mistake is told, and changes nothing."""
+    """A wrong request is refused with a reason, and changes nothing."""
     found, _, answer = post(f"{server.url}/emulator/{action}", body)
     assert found == status
     assert answer["error"]
 
 
 def raw_post(server: Server, world: World) -> socket.socket:
-    """A request that doesn't wait for its answer."""
+    """Send a request, and return the connection without waiting for the answer."""
     connection = socket.create_connection(("127.0.0.1", server.port), timeout=10)
     body = json.dumps({"ClientId": world.client_id, "Username": "alice"}).encode()
-    head = "POST / HTTP/1.1\r\nHost: h\r\n"
+    head = "POST / HTTP/1.1\r\nHost: localhost\r\n"
     lines = {**target("ForgotPassword"), "Content-Length": str(len(body))}
     head += "".join(f"{name}: {value}\r\n" for name, value in lines.items())
     connection.sendall(head.encode() + b"\r\n" + body)
@@ -488,14 +637,14 @@ def raw_post(server: Server, world: World) -> socket.socket:
 
 
 def test_reset_is_a_reset(world, server):
-    """The peer gets a RST, not an end."""
+    """The peer's connection is reset, not closed."""
     world.emulator.fail_next("ForgotPassword", Reset())
     with raw_post(server, world) as connection, pytest.raises(ConnectionResetError):
         connection.recv(1)
 
 
 def test_truncated_answer_announces_its_length(world, server):
-    """Content-Length is the true answer's, and the connection ends early."""
+    """Content-Length is that of the true answer, and the connection ends early."""
     world.emulator.fail_next("ForgotPassword", Truncated(keep=5))
     with raw_post(server, world) as connection:
         response = http.client.HTTPResponse(connection)
@@ -506,7 +655,7 @@ def test_truncated_answer_announces_its_length(world, server):
 
 
 def test_hanging_ends_by_itself(world, server):
-    """After its seconds a timeout's connection is closed without an answer."""
+    """After the fault's seconds, the connection is closed without an answer."""
     world.emulator.fail_next("ForgotPassword", Timeout(seconds=0.2))
     with raw_post(server, world) as connection:
         assert connection.recv(1) == b""
@@ -514,7 +663,7 @@ def test_hanging_ends_by_itself(world, server):
 
 @pytest.fixture
 def working(world):
-    """An event: the service is doing something of which the answer comes to harm."""
+    """Return an event that is set while the service does the work of a faulty answer."""
     event = threading.Event()
 
     def hook(lambda_event):
@@ -527,7 +676,7 @@ def working(world):
 
 @pytest.mark.parametrize("fault", [Timeout(processed=True), Trickle(60)])
 def test_close_ends_what_is_being_played(world, working, fault):
-    """A server stops at once, whoever hangs in it; who is trickled to gets the rest."""
+    """close() ends hanging requests at once, and sends the rest of trickling answers."""
     server = serve(world.emulator)
     world.emulator.fail_next("ForgotPassword", fault)
     start = time.monotonic()
@@ -543,9 +692,9 @@ def test_close_ends_what_is_being_played(world, working, fault):
 
 @pytest.mark.parametrize("fault", [Timeout(processed=True), Trickle(60, interval=0.01)])
 def test_client_that_leaves(world, server, working, capfd, fault):
-    """Who leaves a hanging or trickling answer is forgotten without a word."""
+    """Clients that leave a hanging or trickling answer cause no output."""
     world.emulator.fail_next("ForgotPassword", fault)
-    others = set(threading.enumerate())  # another test's may hang as long as they were told to
+    others = set(threading.enumerate())  # threads of other tests may still hang
     connection = raw_post(server, world)
     assert working.wait(10)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -558,8 +707,8 @@ def test_client_that_leaves(world, server, working, capfd, fault):
     assert capfd.readouterr() == ("", "")
 
 
-def test_mistakes_of_the_emulator_are_told(world, server, monkeypatch, capfd):
-    """An error of its own leaves a traceback."""
+def test_errors_of_the_emulator_are_printed(world, server, monkeypatch, capfd):
+    """An error in the emulator itself prints a traceback."""
 
     def broken(headers, raw):
         raise ZeroDivisionError
@@ -570,14 +719,14 @@ def test_mistakes_of_the_emulator_are_told(world, server, monkeypatch, capfd):
     assert "ZeroDivisionError" in capfd.readouterr().err
 
 
-# On its own.
+# As a standalone server.
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_module_is_a_server(number):
-    """It prints its address, serves, and stops without a word on either signal."""
+    """It prints its address, serves, and stops silently on either signal."""
     with subprocess.Popen(
-        [sys.executable, "-m", "cognito_reset.testing", "--port", "0"],
+        [sys.executable, "-m", "cognito_reset.testing", "--port", "0", "--allow-origin", SPA],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -589,13 +738,16 @@ def test_module_is_a_server(number):
         client = make_client(url, signed=True)
         pool = client.create_user_pool(PoolName="x")["UserPool"]
         assert pool["Id"].startswith("us-east-1_")
+        preflight = urllib.request.Request(url, method="OPTIONS", headers={"Origin": SPA})
+        with urllib.request.urlopen(preflight, timeout=10) as response:
+            assert response.status == 200
         process.send_signal(number)
         output, errors = process.communicate(timeout=10)
     assert (process.returncode, output, errors) == (0, "", "")
 
 
 def test_module_helps(capsys):
-    """It says what it is and what it takes."""
+    """--help describes the server and its options."""
     with pytest.raises(SystemExit) as caught:
         main(["--help"])
     assert caught.value.code == 0

@@ -6,7 +6,7 @@ from cognito_reset.testing import Emulator, Options
 
 
 def test_defaults():
-    """An emulator has the documented defaults, each its own."""
+    """An emulator has the documented defaults, and shares them with no other."""
     first, second = Emulator(), Emulator()
     first.options.hourly_allowance = 5
     assert second.options == Options()
@@ -24,7 +24,7 @@ def test_defaults():
     ],
 )
 def test_values(name, value):
-    """A value that isn't a choice is an error, at once."""
+    """Assigning a value that isn't a choice raises an error at once."""
     options = Options()
     with pytest.raises(ValueError, match=name):
         setattr(options, name, value)
@@ -33,13 +33,13 @@ def test_values(name, value):
 
 
 def test_unknown_name():
-    """A misspelt option is an error, too."""
+    """Assigning an unknown option raises an error."""
     with pytest.raises(AttributeError):
         Options().hourly_alowance = 5
 
 
 def test_update_is_whole():
-    """Several changes are made together or not at all."""
+    """update() makes all changes or none."""
     options = Options()
     with pytest.raises(ValueError, match="unknown_user"):
         options.update({"hourly_allowance": 5, "unknown_user": "nonsense"})

@@ -27,13 +27,13 @@ SMS = {"DeliveryMedium": "SMS", "AttributeName": "phone_number"}
 
 
 def only(*names: str) -> dict[str, Any]:
-    """An AccountRecoverySetting with these mechanisms, best first."""
+    """Return an AccountRecoverySetting with these mechanisms, best first."""
     mechanisms = [{"Name": name, "Priority": n} for n, name in enumerate(names, 1)]
     return {"AccountRecoverySetting": {"RecoveryMechanisms": mechanisms}}
 
 
 def test_code_goes_to_the_verified_email():
-    """The answer masks where the message, in clear in the outbox, went."""
+    """The answer masks the destination, and the outbox doesn't."""
     world = World()
     world.add()
     answer = world.public("ForgotPassword", "alice")
@@ -51,7 +51,7 @@ def test_code_goes_to_the_verified_email():
 
 
 def test_code_and_new_password_change_the_password():
-    """After the confirmation the new password signs in, and the old one doesn't."""
+    """After the confirmation, the new password works for signing in, and the old one doesn't."""
     world = World()
     world.add()
     assert world.confirm(world.send_code()) == {}
@@ -60,7 +60,7 @@ def test_code_and_new_password_change_the_password():
 
 
 def test_code_works_once():
-    """A used code is as good as none."""
+    """A used code is refused."""
     world = World()
     world.add()
     code = world.send_code()
@@ -99,7 +99,7 @@ def test_code_lives_for_an_hour(seconds, works):
 
 
 def test_new_code_ends_the_old_one():
-    """By default only the newest code works; an ended one is a wrong one."""
+    """By default only the newest code works, and older ones are wrong."""
     world = World()
     world.add()
     old, new = world.send_code(), world.send_code()
@@ -108,7 +108,7 @@ def test_new_code_ends_the_old_one():
 
 
 def test_old_code_may_live_on():
-    """With the option each code works until its own hour is over."""
+    """With the option, each code works for an hour."""
     world = World(options=Options(new_code_ends_old=False))
     world.add()
     old = world.send_code()
@@ -121,7 +121,7 @@ def test_old_code_may_live_on():
 
 
 def test_requests_and_confirms_share_one_allowance():
-    """Requests and guesses count together, refused ones don't, and each is forgotten in an hour."""
+    """Requests and confirmations count together, for an hour each. Refused ones don't count."""
     world = World(options=Options(hourly_allowance=3))
     world.add()
     code = world.send_code()
@@ -139,7 +139,7 @@ def test_requests_and_confirms_share_one_allowance():
 
 
 def test_allowance_is_each_users_own():
-    """Who has spent an allowance doesn't take another user's."""
+    """Each user has a separate allowance."""
     world = World(options=Options(hourly_allowance=1))
     world.add()
     world.add("bob")
@@ -149,7 +149,7 @@ def test_allowance_is_each_users_own():
 
 
 def test_allowance_counts_for_all_names_of_a_user():
-    """An alias and the sub are the same user's."""
+    """All names of a user share one allowance."""
     world = World(pool={"AliasAttributes": ["email"]}, options=Options(hourly_allowance=2))
     world.add()
     world.send_code("alice@example.com")
@@ -168,7 +168,7 @@ def test_allowance_counts_for_all_names_of_a_user():
     ],
 )
 def test_password_policy(password, reason):
-    """What the policy asks for is named, and the code isn't used up."""
+    """The error names the violated rule, and the code isn't used up."""
     world = World()
     world.add()
     code = world.send_code()
@@ -180,7 +180,7 @@ def test_password_policy(password, reason):
 
 
 def test_space_inside_a_password_is_a_symbol():
-    """A space counts as a symbol between other characters, and the password keeps it."""
+    """A space between other characters counts as a symbol, and the password keeps it."""
     world = World()
     world.add()
     world.confirm(world.send_code(), Password="Battery staple 2")
@@ -188,7 +188,7 @@ def test_space_inside_a_password_is_a_symbol():
 
 
 def test_space_around_a_password_is_refused():
-    """A leading space doesn't fit the service's pattern, whatever the policy says."""
+    """A leading space violates the service's pattern, with any policy."""
     world = World()
     world.add()
     code, text = world.confirm_error(world.send_code(), Password=" Battery-2")
@@ -200,7 +200,7 @@ def test_space_around_a_password_is_refused():
 
 
 def test_policy_without_flags_asks_for_length_alone():
-    """A pool that names a policy has only what it names."""
+    """A pool with an explicit policy has only the rules in it."""
     world = World(pool={"Policies": {"PasswordPolicy": {"MinimumLength": 6}}})
     world.add()
     world.confirm(world.send_code(), Password="ñañaña")
@@ -208,7 +208,7 @@ def test_policy_without_flags_asks_for_length_alone():
 
 
 def test_policy_without_length():
-    """A policy that doesn't name a length asks for eight characters."""
+    """A policy without a length requires eight characters."""
     world = World(pool={"Policies": {"PasswordPolicy": {"RequireNumbers": True}}})
     world.add(password="12345678")
     code = world.send_code()
@@ -217,14 +217,14 @@ def test_policy_without_length():
 
 
 def test_password_is_checked_before_the_code():
-    """By default a weak password is told to everybody, whoever they ask for."""
+    """By default a weak password is reported first, even for unknown users."""
     world = World(client=ENABLED)
     weak = "InvalidPasswordException"
     assert world.confirm_error("123456", "nobody", Password="weak")[0] == weak
 
 
 def test_code_may_be_checked_before_the_password():
-    """With the option only a right code comes to the policy."""
+    """With the option, the policy is checked only after a right code."""
     world = World(options=Options(password_checked_first=False))
     world.add()
     code = world.send_code()
@@ -233,7 +233,7 @@ def test_code_may_be_checked_before_the_password():
 
 
 def test_password_history():
-    """The policy's number of last passwords can't come back; an older one can."""
+    """The last passwords can't be used again, as many as the policy says. Older ones can."""
     policy = {"MinimumLength": 8, "PasswordHistorySize": 2}
     world = World(pool={"Policies": {"PasswordPolicy": policy}})
     world.add()
@@ -246,14 +246,14 @@ def test_password_history():
 
 
 def test_without_history_a_password_may_stay():
-    """A pool without PasswordHistorySize takes the same password again."""
+    """A pool without PasswordHistorySize accepts the same password again."""
     world = World()
     world.add()
     world.confirm(world.send_code(), Password=PASSWORD)
     assert world.sign_in()
 
 
-# Who gets what.
+# Answers by the state of the user.
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ def test_without_history_a_password_may_stay():
     ],
 )
 def test_request_by_state_legacy(status, answer):
-    """LEGACY tells why no code is sent."""
+    """LEGACY reveals why no code is sent."""
     world = World()
     world.add(status=status)
     sent = len(world.emulator.outbox)
@@ -288,7 +288,7 @@ def test_confirm_by_state_legacy(status):
 
 
 def test_reset_required_ends_with_a_confirmation():
-    """The code makes a user CONFIRMED who had to reset."""
+    """With the code, a user in RESET_REQUIRED becomes CONFIRMED."""
     world = World()
     world.add(status="RESET_REQUIRED")
     world.confirm(world.emulator.outbox[0].code)
@@ -298,21 +298,21 @@ def test_reset_required_ends_with_a_confirmation():
 
 @pytest.mark.parametrize("verified", [None, False])
 def test_no_verified_contact_legacy(verified):
-    """No contact and an unverified one are the same."""
+    """A missing contact and an unverified one get the same answer."""
     world = World()
     world.add(email=None if verified is None else "", verified=False)
     assert world.public_error("ForgotPassword", "alice") == NO_CONTACT
 
 
 def test_missing_user_legacy():
-    """LEGACY says that there is no such user, at both steps."""
+    """LEGACY reveals at both steps that the user doesn't exist."""
     world = World()
     assert world.public_error("ForgotPassword", "nobody") == NOT_FOUND
     assert world.confirm_error("123456", "nobody") == NOT_FOUND
 
 
 def test_disabled_user_legacy():
-    """LEGACY says that the user is disabled, at both steps."""
+    """LEGACY reveals at both steps that the user is disabled."""
     world = World()
     world.add()
     world.admin("AdminDisableUser", "alice")
@@ -328,7 +328,7 @@ def test_disabled_user_legacy():
     ],
 )
 def test_missing_user_enabled(username, expected):
-    """ENABLED answers a delivery that follows the form of what was typed, and sends nothing."""
+    """ENABLED returns a made-up delivery that fits the form of the username, and sends nothing."""
     world = World(client=ENABLED)
     assert world.public("ForgotPassword", username) == {"CodeDeliveryDetails": expected}
     assert world.emulator.outbox == []
@@ -343,7 +343,7 @@ def test_missing_user_enabled(username, expected):
     ],
 )
 def test_missing_username_enabled(auto_verified, medium, form):
-    """For a plain username the pool's settings say which delivery is made up, always the same."""
+    """For a plain username, the made-up delivery follows the pool's settings and never changes."""
     world = World(pool={"AutoVerifiedAttributes": auto_verified}, client=ENABLED)
     details = world.public("ForgotPassword", "nobody")["CodeDeliveryDetails"]
     assert details["DeliveryMedium"] == medium
@@ -352,13 +352,13 @@ def test_missing_username_enabled(auto_verified, medium, form):
 
 
 def test_missing_user_enabled_may_be_refused():
-    """With the option an unknown user is InvalidParameterException."""
+    """With the option, an unknown user gets InvalidParameterException."""
     world = World(client=ENABLED, options=Options(unknown_user="invalid_parameter"))
     assert world.public_error("ForgotPassword", "nobody") == NO_CONTACT
 
 
 def test_missing_user_enabled_may_alternate():
-    """With the option both answers come in turn."""
+    """With the option, both answers alternate."""
     world = World(client=ENABLED, options=Options(unknown_user="alternating"))
     world.public("ForgotPassword", "nobody")
     assert world.public_error("ForgotPassword", "nobody") == NO_CONTACT
@@ -366,7 +366,7 @@ def test_missing_user_enabled_may_alternate():
 
 
 def test_disabled_user_enabled():
-    """ENABLED hides that a user is disabled: no code goes out, none fits."""
+    """ENABLED hides that a user is disabled: no code is sent, and none is accepted."""
     world = World(client=ENABLED)
     world.add()
     world.admin("AdminDisableUser", "alice")
@@ -377,7 +377,7 @@ def test_disabled_user_enabled():
 
 @pytest.mark.parametrize("status", ["CONFIRMED", "UNCONFIRMED"])
 def test_no_verified_contact_enabled(status):
-    """ENABLED hides a missing contact; at the confirm step no code was requested."""
+    """ENABLED hides a missing contact. At the confirm step, the answer is an expired code."""
     world = World(client=ENABLED, pool={"AutoVerifiedAttributes": []})
     world.add(status=status, verified=False)
     assert "CodeDeliveryDetails" in world.public("ForgotPassword", "alice")
@@ -387,7 +387,7 @@ def test_no_verified_contact_enabled(status):
 
 @pytest.mark.parametrize("status", ["FORCE_CHANGE_PASSWORD", "EXTERNAL_PROVIDER"])
 def test_wrong_state_enabled(status):
-    """By default ENABLED doesn't hide a state that can't recover."""
+    """By default ENABLED doesn't hide the states that can't be reset."""
     world = World(client=ENABLED)
     world.add(status=status)
     assert world.public_error("ForgotPassword", "alice") == WRONG_STATE
@@ -395,22 +395,22 @@ def test_wrong_state_enabled(status):
 
 @pytest.mark.parametrize("status", ["FORCE_CHANGE_PASSWORD", "EXTERNAL_PROVIDER"])
 def test_wrong_state_may_be_hidden(status):
-    """With the option ENABLED treats it as a missing user."""
+    """With the option, ENABLED treats such users as missing."""
     world = World(client=ENABLED, options=Options(wrong_state_is_hidden=True))
     world.add(status=status)
     assert "CodeDeliveryDetails" in world.public("ForgotPassword", "alice")
     assert world.confirm_error("123456") == MISMATCH
 
 
-def test_hidden_states_are_told_by_legacy():
-    """The option is ENABLED's alone."""
+def test_hidden_states_are_revealed_by_legacy():
+    """The option has no effect with LEGACY."""
     world = World(options=Options(wrong_state_is_hidden=True))
     world.add(status="FORCE_CHANGE_PASSWORD")
     assert world.public_error("ForgotPassword", "alice") == WRONG_STATE
 
 
 def verify(world: World) -> None:
-    """Staff verify the address of somebody who never confirmed the sign-up."""
+    """Verify the address of a user who never confirmed the sign-up, as staff do."""
     world.admin(
         "AdminUpdateUserAttributes",
         "alice",
@@ -419,7 +419,7 @@ def verify(world: World) -> None:
 
 
 def test_unconfirmed_user_with_a_verified_contact():
-    """Such a user gets a code, and is CONFIRMED by it."""
+    """A user who never confirmed the sign-up gets a code, and becomes CONFIRMED by it."""
     world = World()
     world.add(status="UNCONFIRMED")
     verify(world)
@@ -428,7 +428,7 @@ def test_unconfirmed_user_with_a_verified_contact():
 
 
 def test_unconfirmed_user_may_be_refused():
-    """With the option such a user gets a code that doesn't help."""
+    """With the option, such a user gets a code, but it is refused."""
     world = World(options=Options(unconfirmed_may_confirm=False))
     world.add(status="UNCONFIRMED")
     verify(world)
@@ -437,13 +437,13 @@ def test_unconfirmed_user_may_be_refused():
     assert world.user()["UserStatus"] == "UNCONFIRMED"
 
 
-# Where the code goes.
+# The destination of the code.
 
 BOTH: dict[str, Any] = {"phone_number": "+15550001234", "phone_number_verified": "true"}
 
 
 def test_phone_comes_before_email():
-    """Without a setting the verified phone is first."""
+    """Without a setting, the verified phone number comes first."""
     world = World()
     world.add(**BOTH)
     details = world.public("ForgotPassword", "alice")["CodeDeliveryDetails"]
@@ -461,7 +461,7 @@ def test_phone_comes_before_email():
     ],
 )
 def test_account_recovery_setting(mechanisms, medium):
-    """The pool's priorities choose among the verified contacts."""
+    """The pool's priorities choose one of the verified contacts."""
     world = World(pool=only(*mechanisms))
     world.add(**BOTH)
     world.send_code()
@@ -469,7 +469,7 @@ def test_account_recovery_setting(mechanisms, medium):
 
 
 def test_priorities_count_and_not_their_order():
-    """Mechanisms are taken by their numbers."""
+    """Mechanisms are tried in the order of their priorities."""
     setting = only("verified_phone_number", "verified_email")
     setting["AccountRecoverySetting"]["RecoveryMechanisms"].reverse()
     world = World(pool=setting)
@@ -479,7 +479,7 @@ def test_priorities_count_and_not_their_order():
 
 
 def test_recovery_falls_back_to_the_next_mechanism():
-    """Who lacks the first contact gets the code by the second."""
+    """A user without the first contact gets the code by the second."""
     world = World(pool=only("verified_phone_number", "verified_email"))
     world.add()
     world.send_code()
@@ -487,14 +487,14 @@ def test_recovery_falls_back_to_the_next_mechanism():
 
 
 def test_contact_that_is_no_mechanism_doesnt_count():
-    """A verified contact that the setting leaves out can't recover."""
+    """A verified contact that the setting leaves out isn't used."""
     world = World(pool=only("verified_phone_number"))
     world.add()
     assert world.public_error("ForgotPassword", "alice") == NO_CONTACT
 
 
 def test_recovery_by_staff_only():
-    """admin_only refuses everybody, and staff's reset as well."""
+    """admin_only refuses all requests, and resets by staff as well."""
     refusal = ("NotAuthorizedException", "Contact administrator to reset password.")
     world = World(pool=only("admin_only"))
     world.add()
@@ -505,7 +505,7 @@ def test_recovery_by_staff_only():
 
 
 def test_mfa_channel_doesnt_recover():
-    """What receives the second factor isn't used: the other contact is, or none."""
+    """The contact for the second factor isn't used. The other contact is, if there is one."""
     world = World()
     world.add(**BOTH)
     chosen = {"Enabled": True, "PreferredMfa": True}
@@ -519,7 +519,7 @@ def test_mfa_channel_doesnt_recover():
 
 @needs_current_model
 def test_only_contact_is_the_mfa_channel():
-    """Then the user can't recover: refused by LEGACY, hidden by ENABLED."""
+    """Such a user can't recover. LEGACY reveals that, ENABLED hides it."""
     world = World()
     hiding = world.make_client(**ENABLED)["ClientId"]
     world.add()
@@ -530,7 +530,7 @@ def test_only_contact_is_the_mfa_channel():
 
 
 def test_authenticator_app_is_no_channel():
-    """A factor that no message carries leaves both contacts to recovery."""
+    """An authenticator app as the second factor leaves both contacts for recovery."""
     world = World()
     world.add()
     chosen = {"Enabled": True, "PreferredMfa": True}
@@ -542,7 +542,7 @@ def test_authenticator_app_is_no_channel():
 
 
 def test_admin_reset():
-    """The user has to reset, gets a code, and signs in with nothing else."""
+    """The user gets a code, and can't sign in until it is used."""
     world = World()
     world.add()
     assert world.admin("AdminResetUserPassword", "alice") == {}
@@ -557,7 +557,7 @@ def test_admin_reset():
 
 
 def test_admin_reset_again_sends_another_code():
-    """A user who has to reset already gets a new code."""
+    """A user in RESET_REQUIRED gets a new code."""
     world = World()
     world.add(status="RESET_REQUIRED")
     world.admin("AdminResetUserPassword", "alice")
@@ -566,7 +566,7 @@ def test_admin_reset_again_sends_another_code():
 
 @pytest.mark.parametrize("status", ["UNCONFIRMED", "FORCE_CHANGE_PASSWORD", "EXTERNAL_PROVIDER"])
 def test_admin_reset_by_state(status):
-    """What can't be reset is refused and left as it is."""
+    """A user who can't be reset is left unchanged."""
     world = World()
     world.add(status=status)
     assert world.admin_error("AdminResetUserPassword", "alice") == WRONG_STATE
@@ -574,7 +574,7 @@ def test_admin_reset_by_state(status):
 
 
 def test_admin_reset_of_a_disabled_user():
-    """A disabled user is to be enabled first."""
+    """A disabled user can't be reset before being enabled."""
     world = World()
     world.add()
     world.admin("AdminDisableUser", "alice")
@@ -584,14 +584,14 @@ def test_admin_reset_of_a_disabled_user():
 
 
 def test_admin_reset_of_a_missing_user():
-    """Staff are always told."""
+    """A missing user is revealed to staff in any mode."""
     world = World(client=ENABLED)
     error = world.admin_error("AdminResetUserPassword", "nobody")
     assert error == ("UserNotFoundException", "User does not exist.")
 
 
 def test_admin_reset_without_contact_is_refused():
-    """By default nobody is locked out."""
+    """By default the reset is refused, so that the user isn't locked out."""
     world = World()
     world.add(email=None)
     assert world.admin_error("AdminResetUserPassword", "alice") == NO_CONTACT
@@ -599,7 +599,7 @@ def test_admin_reset_without_contact_is_refused():
 
 
 def test_admin_reset_without_contact_may_lock_out():
-    """With the option the password is gone and no code comes."""
+    """With the option, the password becomes invalid and no code is sent."""
     world = World(options=Options(admin_reset_without_contact="locked_out"))
     world.add(email=None)
     world.admin("AdminResetUserPassword", "alice")
@@ -629,7 +629,7 @@ def test_missing_client():
 
 
 def test_secret_hash():
-    """A client with a secret takes the hash over exactly the name of the request."""
+    """A client with a secret requires the hash of the username exactly as in the request."""
     world = World(client={"GenerateSecret": True}, pool={"AliasAttributes": ["email"]})
     world.add()
     world.send_code("alice@example.com")
@@ -646,7 +646,7 @@ def test_secret_hash():
 
 
 def test_secret_hash_without_a_secret():
-    """A public client has no hash that could be verified."""
+    """A client without a secret refuses any hash."""
     world = World()
     world.add()
     error = world.public_error("ForgotPassword", "alice", SecretHash=world.hash_of("alice", "s"))
@@ -654,7 +654,7 @@ def test_secret_hash_without_a_secret():
 
 
 def test_either_of_two_secrets():
-    """While a secret is replaced, both make a good hash; a deleted one doesn't."""
+    """While a secret is being replaced, hashes of both are valid. A deleted one's aren't."""
     world = World(client={"GenerateSecret": True})
     world.add()
     ids = {"UserPoolId": world.pool_id, "ClientId": world.client_id}
@@ -677,7 +677,7 @@ def test_either_of_two_secrets():
     ],
 )
 def test_ip_address(settings, works):
-    """A malformed address is an error for a client with a secret that propagates it only."""
+    """Only a client that has a secret and propagates the address checks its form."""
     world = World(client=settings)
     world.add()
     world.public("ForgotPassword", "alice", UserContextData={"IpAddress": "2001:db8::1"})

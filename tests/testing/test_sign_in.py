@@ -18,7 +18,7 @@ def claims(token):
 
 
 def test_tokens():
-    """A sign-in gives tokens that say who it is, and that the service accepts."""
+    """A sign-in returns tokens that identify the user, and the service accepts them."""
     world = World()
     world.add()
     answer = world.sign_in()
@@ -37,14 +37,14 @@ def test_tokens():
 
 @pytest.mark.parametrize("settings", [{}, ENABLED])
 def test_wrong_password(settings):
-    """A wrong password is told without details."""
+    """The error for a wrong password has no details."""
     world = World(client=settings)
     world.add()
     assert world.sign_in_error(password="Wrong-horse-1") == WRONG
 
 
 def test_missing_user():
-    """LEGACY tells that there is no such user, ENABLED doesn't."""
+    """LEGACY reveals that the user doesn't exist, ENABLED doesn't."""
     error = World().sign_in_error("nobody")
     assert error == ("UserNotFoundException", "User does not exist.")
     assert World(client=ENABLED).sign_in_error("nobody") == WRONG
@@ -68,14 +68,14 @@ def test_disabled_user_enabled():
     ],
 )
 def test_reset_required(settings, choice, code):
-    """Whether ENABLED hides a reset that is due is an option's matter; LEGACY tells."""
+    """LEGACY reveals that a reset is due. With ENABLED, an option decides that."""
     world = World(client=settings, options=Options(reset_required_sign_in=choice))
     world.add(status="RESET_REQUIRED")
     assert world.sign_in_error()[0] == code
 
 
 def test_sign_in_needs_a_secret_hash():
-    """A client with a secret wants the hash here as well, even over an impossible name."""
+    """A client with a secret requires the hash here as well, even of an impossible username."""
     world = World(client={"GenerateSecret": True})
     world.add()
     assert world.sign_in()
@@ -91,7 +91,7 @@ def test_sign_in_needs_a_secret_hash():
 
 @pytest.mark.parametrize("missing", ["USERNAME", "PASSWORD"])
 def test_missing_parameter(missing):
-    """What is needed and absent is named."""
+    """The error names the missing parameter."""
     world = World()
     parameters = {"USERNAME": "alice", "PASSWORD": PASSWORD}
     del parameters[missing]
@@ -105,7 +105,7 @@ def test_missing_parameter(missing):
 
 
 def test_flow_must_be_allowed():
-    """By default a client doesn't take passwords."""
+    """By default a client doesn't allow sign-in with a password."""
     world = World(client={"ExplicitAuthFlows": []})
     world.add()
     assert world.sign_in_error() == (
@@ -115,7 +115,7 @@ def test_flow_must_be_allowed():
 
 
 def test_flow_that_isnt_emulated():
-    """Where the client allows SRP, the emulator says that it has none."""
+    """If the client allows SRP, the error says that the emulator doesn't have it."""
     world = World(client={"ExplicitAuthFlows": ["ALLOW_USER_SRP_AUTH"]})
     error = world.error("InitiateAuth", ClientId=world.client_id, AuthFlow="USER_SRP_AUTH")
     assert error == (
@@ -125,7 +125,7 @@ def test_flow_that_isnt_emulated():
 
 
 def test_admin_sign_in():
-    """The server-side flow is staff's operation alone."""
+    """Only the staff's operation has the server-side flow."""
     world = World()
     world.add()
     body = {
@@ -170,7 +170,7 @@ def test_new_password_required():
 
 
 def test_new_password_must_meet_the_policy():
-    """A weak one leaves the challenge open."""
+    """A weak password is refused, and the challenge can be answered again."""
     world, session = invited()
     body = respond(world, session, NEW_PASSWORD="weak")
     assert world.error("RespondToAuthChallenge", **body)[0] == "InvalidPasswordException"
@@ -178,7 +178,7 @@ def test_new_password_must_meet_the_policy():
 
 
 def test_challenge_ends_in_three_minutes():
-    """The session of a challenge is short."""
+    """The session of a challenge expires after three minutes."""
     world, session = invited()
     world.emulator.advance(180)
     assert world.error("RespondToAuthChallenge", **respond(world, session)) == (
@@ -189,7 +189,7 @@ def test_challenge_ends_in_three_minutes():
 
 @pytest.mark.parametrize("username", ["alice", "nobody"])
 def test_challenge_of_another_user(username):
-    """A session is good for one user."""
+    """A session is valid for one user only."""
     world, session = invited()
     world.add()
     body = respond(world, session, USERNAME=username)
@@ -197,7 +197,7 @@ def test_challenge_of_another_user(username):
 
 
 def test_token_is_no_session():
-    """Nor is a token the session of a challenge."""
+    """A token isn't accepted as the session of a challenge."""
     world, _ = invited()
     world.add()
     body = respond(world, world.tokens()["RefreshToken"], USERNAME="alice")
@@ -205,7 +205,7 @@ def test_token_is_no_session():
 
 
 def test_challenge_needs_a_secret_hash():
-    """A client with a secret wants the hash with the answer, too."""
+    """A client with a secret requires the hash with the challenge's answer, too."""
     world = World(client={"GenerateSecret": True})
     world.admin("AdminCreateUser", "carol", TemporaryPassword=PASSWORD)
     session = world.sign_in("carol")["Session"]
@@ -216,13 +216,13 @@ def test_challenge_needs_a_secret_hash():
 
 
 def test_other_challenges():
-    """There is one kind of challenge here."""
+    """The emulator has only one kind of challenge."""
     world, session = invited()
     body = {**respond(world, session), "ChallengeName": "SMS_MFA"}
     assert world.error("RespondToAuthChallenge", **body)[0] == "InvalidParameterException"
 
 
-# Tokens and their end.
+# Tokens, and how they become invalid.
 
 
 def refresh(world, token, **more):
@@ -234,7 +234,7 @@ def refresh(world, token, **more):
 
 
 def test_refresh():
-    """A refresh token gives new tokens, but no other refresh token."""
+    """A refresh token yields new tokens, but no other refresh token."""
     world = World()
     world.add()
     tokens = world.tokens()
@@ -246,7 +246,7 @@ def test_refresh():
 
 
 def test_refresh_with_a_secret():
-    """The hash is over the user's own name, whatever the sign-in was typed as."""
+    """The hash is that of the user's own username, even after a sign-in with an alias."""
     world = World(client={"GenerateSecret": True}, pool={"AliasAttributes": ["email"]})
     world.add()
     token = world.tokens("alice@example.com")["RefreshToken"]
@@ -278,7 +278,7 @@ def test_tokens_arent_mistaken():
 
 
 def test_tokens_expire():
-    """Each token lives as long as its client says."""
+    """Each token is valid as long as its client's settings say."""
     settings = {
         "AccessTokenValidity": 5,
         "TokenValidityUnits": {"AccessToken": "minutes"},
@@ -301,7 +301,7 @@ def test_tokens_expire():
     ("unit", "seconds"), [("seconds", 7), ("minutes", 420), ("hours", 25200), ("days", 604800)]
 )
 def test_units(unit, seconds):
-    """A client gives its times in units; an ID token has a time of its own."""
+    """A client's validity times have units, and the ID token has its own time."""
     units = {"TokenValidityUnits": {"IdToken": unit}, "IdTokenValidity": 7}
     world = World(client=units)
     world.add()
@@ -312,7 +312,7 @@ def test_units(unit, seconds):
 
 
 def ended(world, tokens):
-    """Whether access and refresh token are both revoked."""
+    """Check whether both the access and the refresh token are revoked."""
     access = world.error("GetUser", AccessToken=tokens["AccessToken"])
     again = world.error("InitiateAuth", **refresh(world, tokens["RefreshToken"]))
     return (access[1], again[1]) == (
@@ -325,7 +325,7 @@ def ended(world, tokens):
     "operation", ["AdminUserGlobalSignOut", "AdminDisableUser", "AdminDeleteUser"]
 )
 def test_what_ends_tokens(operation):
-    """Staff can end all of a user's sessions, and nobody else's."""
+    """Staff can end all sessions of one user, and those of other users stay."""
     world = World()
     world.add()
     world.add("bob")
@@ -336,7 +336,7 @@ def test_what_ends_tokens(operation):
 
 
 def test_global_sign_out():
-    """Users end their own sessions by one of their tokens; a new sign-in works."""
+    """Users end their sessions with one of their tokens, and can sign in again."""
     world = World()
     world.add()
     first, second = world.tokens(), world.tokens()
@@ -347,7 +347,7 @@ def test_global_sign_out():
 
 
 def test_deleted_pool_ends_tokens():
-    """A pool takes its users' sessions along."""
+    """Deleting a pool ends the sessions of its users."""
     world = World()
     world.add()
     token = world.tokens()["AccessToken"]
@@ -356,7 +356,7 @@ def test_deleted_pool_ends_tokens():
 
 
 def test_sessions_survive_a_reset():
-    """A new password alone ends nothing."""
+    """A new password alone ends no session."""
     world = World()
     world.add()
     tokens = world.tokens()

@@ -110,7 +110,7 @@ def problem(operation, body):
     ],
 )
 def test_constraints(operation, body, text):
-    """Each limit of the model has Amazon's words, without any value that is sensitive."""
+    """Each limit of the model has Amazon's message, without sensitive values."""
     code, message = problem(operation, body)
     assert code == "InvalidParameterException"
     count = text.count("failed to satisfy")
@@ -119,7 +119,7 @@ def test_constraints(operation, body, text):
 
 
 def test_all_problems_are_named():
-    """Several problems are counted."""
+    """The message counts and lists all problems."""
     _, message = problem("ConfirmForgotPassword", CLIENT)
     assert message.startswith("3 validation errors detected: Value at 'username' failed")
     assert message.count("Member must not be null") == 3
@@ -139,7 +139,7 @@ def test_good_usernames(username):
     ["a b", " alice", "alice\n", "a\tb", "a\u00a0b", "a\u200bb", "a\x00b", "\ud800", "\ue000"],
 )
 def test_bad_usernames(username):
-    """Blanks, controls, formats, surrogates and private characters aren't."""
+    """Spaces, controls, formats, surrogates and private characters are refused."""
     world = World()
     error = world.public_error("ForgotPassword", username)
     assert error[0] == "InvalidParameterException"
@@ -159,7 +159,7 @@ def test_bad_usernames(username):
     ],
 )
 def test_passwords(password, good):
-    """Inner spaces are fine, outer ones and line breaks aren't, and none is repeated."""
+    """Inner spaces are fine, outer ones and line breaks aren't. No message has the password."""
     world = World()
     world.add()
     code = world.send_code()
@@ -219,12 +219,12 @@ def test_passwords(password, good):
     ],
 )
 def test_types(operation, body, text):
-    """A value of another JSON type can't be read."""
+    """A value of a wrong JSON type is refused."""
     assert problem(operation, body) == ("SerializationException", text)
 
 
 def test_nulls_and_unknown_members():
-    """A null is as good as nothing, anywhere, and what isn't known isn't looked at."""
+    """Nulls and unknown members are ignored at every level."""
     world = World()
     world.add()
     world.public(
@@ -246,7 +246,7 @@ def test_unknown_operation():
 
 
 def test_botocore_that_is_too_old(monkeypatch):
-    """What the installed botocore doesn't know is taken as it comes, and is staff's."""
+    """An operation that the installed botocore doesn't know is unchecked, and needs a signature."""
     world = World()
     error = world.error("ListUserPools", MaxResults=61)
     assert error[1].endswith("Member must have value less than or equal to 60")

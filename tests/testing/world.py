@@ -11,8 +11,8 @@ import pytest
 from cognito_reset.testing import Emulator, Options
 from cognito_reset.testing.validation import service_model
 
-#: The oldest botocore that is supported knows no MFA by email, no one-time passwords, and no
-#: sign-up without a password: it drops such members before they reach the emulator.
+#: The oldest supported botocore doesn't know MFA by email, one-time passwords, and sign-up without
+#: a password. It removes such members before they reach the emulator.
 needs_current_model = pytest.mark.skipif(
     "EmailMfaSettings"
     not in service_model().operation_model("AdminSetUserMFAPreference").input_shape.members
@@ -27,7 +27,7 @@ NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 class World:
-    """One emulator with a pool and a client; verbs for what the tests do over and over."""
+    """An emulator with a pool and a client, and methods for the tests' usual actions."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class World:
         password: str = PASSWORD,
         **attributes: str,
     ) -> str:
-        """A user in a state, by the operations that lead there; ``email=None`` for no contact."""
+        """Add a user, and bring it into a state. ``email=None`` means no contact."""
         if email is not None:
             attributes["email"] = email or f"{username}@example.com"
             attributes["email_verified"] = str(verified).lower()
@@ -151,7 +151,7 @@ class World:
         return self.error("InitiateAuth", **self._sign_in(username, password))
 
     def user(self, username: str = "alice") -> dict[str, Any]:
-        """The user as staff see one, attributes by name."""
+        """Return the user as staff see it, with attributes by name."""
         view = self.admin("AdminGetUser", username)
         view["Attributes"] = {item["Name"]: item["Value"] for item in view["UserAttributes"]}
         return view

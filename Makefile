@@ -4,10 +4,14 @@ SHELL := /bin/sh
 
 VENV ?= .venv
 PORT ?= 8000
-# Where wheel-test leaves the sdist and the wheel that passed; nowhere by default.
+# The folder of the sdist and the wheel. Without it, wheel-test builds in a folder that it removes.
 DIST ?=
-# More arguments for pytest: make test ARGS="-k throttling"
+# More arguments for pytest: make test ARGS="tests/test_conf.py -n 0"
 ARGS ?=
+# All cores. The tests of a file stay together, because they share a server or a browser.
+PARALLEL := -n auto --dist loadfile
+# Each of these folders has a target of its own.
+APART := --ignore tests/services --ignore tests/browser --ignore tests/contract --ignore tests/clients
 # What pytest runs under: make test UNDER="coverage run -m"
 UNDER ?=
 # Where wheel-test installs the wheel, and what beside it.
@@ -30,13 +34,19 @@ demo: $(VENV)/.stamp-demo ## a small site on the built-in emulator, on PORT (800
 	$(RUN) manage.py demo $(PORT)
 
 .PHONY: test
-test: $(VENV)/.stamp-test ## the whole suite; names what it skipped and why
-	$(RUN) -m $(UNDER) pytest $(ARGS)
+test: $(VENV)/.stamp-test ## the suite without what takes long, on all cores
+	$(RUN) -m $(UNDER) pytest $(PARALLEL) $(APART) -m "not slow" $(ARGS)
+	@echo 'Left out: tests marked slow (make slow), and those of make services, browser, contract and clients.'
+
+.PHONY: slow
+slow: $(VENV)/.stamp-test ## the tests that make test leaves out because they take long
+	$(RUN) -m $(UNDER) pytest $(PARALLEL) $(APART) -m slow $(ARGS)
 
 .PHONY: lint
-lint: $(VENV)/.stamp-lint ## ruff, formatting
+lint: $(VENV)/.stamp-lint ## ruff, formatting, and which package may import which
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+	$(VENV)/bin/lint-imports --no-cache --no-logo
 
 .PHONY: format
 format: $(VENV)/.stamp-lint ## mend what ruff can mend
@@ -102,21 +112,38 @@ GOCODE := /usr/share/gocode
 sdk: .cache/clients/.stamp ## bundle the AWS SDK for the demo's page (needs npm)
 	$(RUN) -m tests.clients.bundle
 
+.PHONY: dist
+dist: DIST := $(or $(DIST),dist)
+dist: $(VENV)-build/.stamp ## build the sdist and the wheel into DIST (dist), and print their SHA-256
+	@$(VENV)-build/bin/python -m build --outdir "$(DIST)" . >/dev/null
+	@cd "$(DIST)" && sha256sum *
+
+# None of the tests' packages is installed here, so that they can't change what is built.
+$(VENV)-build/.stamp: | $(RUN)
+	$(RUN) -m venv $(VENV)-build
+	$(VENV)-build/bin/python -m pip install --quiet --disable-pip-version-check "build>=1.3"
+	@touch $@
+
+# The tests get a copy of the wheel. The digests are taken before it and the tests' packages are
+# installed, and show whether anything has changed the files in DIST by the end.
 .PHONY: wheel-test
 wheel-test: $(VENV)/.stamp-test ## the suite against the installed wheel, from a folder without the checkout
-	@set -eu; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; mkdir -p "$$folder/suite" $(DIST); \
-	$(RUN) -m build --outdir "$$folder/dist" . >/dev/null; \
+	@set -eu; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; mkdir "$$folder/suite" "$$folder/wheel"; \
+	dist="$(or $(abspath $(DIST)),$$folder/dist)"; \
+	test -e "$$dist" || $(MAKE) --no-print-directory dist DIST="$$dist"; \
+	digests=$$(cd "$$dist" && sha256sum *); cp "$$dist"/*.whl "$$folder/wheel"; \
 	"$(WHEEL_PYTHON)" -m venv --without-pip "$$folder/venv"; \
 	$(RUN) -m pip --python "$$folder/venv" install --quiet --disable-pip-version-check \
-		"$$folder"/dist/*.whl "$(WHEEL_WITH)" --group test; \
+		"$$folder"/wheel/*.whl "$(WHEEL_WITH)" --group test; \
 	git ls-files -z -- . ':!cognito_reset' | tar --null -T - -cf - | tar -xf - -C "$$folder/suite"; \
-	cd "$$folder/suite"; COGNITO_RESET_INSTALLED_IN="$$folder/venv" "$$folder/venv/bin/python" -m pytest $(ARGS); \
-	test -z "$(DIST)" || cp -R "$$folder/dist/." "$(CURDIR)/$(DIST)/"
+	(cd "$$folder/suite"; COGNITO_RESET_INSTALLED_IN="$$folder/venv" "$$folder/venv/bin/python" -m pytest $(PARALLEL) $(APART) -m "not slow" $(ARGS)); \
+	test "$$(cd "$$dist" && sha256sum *)" = "$$digests" || \
+		{ echo "Something changed the built files in $$dist during the tests."; exit 1; }
 
 .PHONY: coverage
 coverage: $(VENV)/.stamp-test ## the suite again, with the branches that it doesn't reach
 	$(RUN) -m coverage erase
-	$(RUN) -m coverage run -m pytest $(ARGS)
+	$(RUN) -m coverage run -m pytest $(PARALLEL) $(APART) $(ARGS)
 	$(RUN) -m coverage combine --quiet
 	$(RUN) -m coverage report
 
@@ -124,19 +151,23 @@ coverage: $(VENV)/.stamp-test ## the suite again, with the branches that it does
 tox: $(VENV)/.stamp-tox ## the suite on every Python and Django that is here
 	$(RUN) -m tox run $(ARGS)
 
-# Prints who survived, and fails where fewer than 85 of 100 mutants were noticed. One that hangs was.
+# Print the mutants that survived, and fail unless the tests noticed 85 of 100. They notice one that hangs.
 KILLED := awk '/: (killed|timeout)$$/ { killed++; next } { print } \
 	END { printf "%d of %d mutants killed; 85 %% is wanted\n", killed, NR; exit !NR || 100 * killed < 85 * NR }'
 
 .PHONY: mutants
-mutants: $(VENV)/.stamp-test ## mutation testing of the rooms that keep attackers out (an hour)
+mutants: $(VENV)/.stamp-test ## mutation testing of what keeps attackers out (an hour)
 	$(RUN) -m pip install --quiet --disable-pip-version-check "mutmut>=3"
 	$(VENV)/bin/mutmut run
 	@$(VENV)/bin/mutmut results --all true | $(KILLED)
 
+.PHONY: benchmark
+benchmark: $(VENV)/.stamp-test $(VENV)/.stamp-services ## what a request costs, beside a plain view (needs PostgreSQL and Redis)
+	$(RUN) -m benchmarks.requests $(ARGS)
+
 .PHONY: thorough
 thorough: lint types ## everything, with what takes long (hours)
-	COGNITO_RESET_TIMING_SAMPLES=300 COGNITO_RESET_SCHEMA_EXAMPLES=1000 $(MAKE) test
+	COGNITO_RESET_TIMING_SAMPLES=300 COGNITO_RESET_SCHEMA_EXAMPLES=1000 $(MAKE) test slow
 	RACE_ROUNDS=20 $(MAKE) services
 	COGNITO_RESET_EVERY_WIDTH=1 $(MAKE) browser
 	$(MAKE) contract clients wheel-test tox mutants
@@ -148,6 +179,10 @@ messages: $(VENV)/.stamp-test ## collect the texts to translate (needs gettext)
 .PHONY: compilemessages
 compilemessages: $(VENV)/.stamp-test ## compile the translations (needs gettext)
 	cd cognito_reset && ../$(RUN) -m django compilemessages
+
+.PHONY: requirements
+requirements: $(RUN) ## write docs/requirements.md from the tests' markers
+	$(RUN) -m tests.requirements_page
 
 .PHONY: lambda
 lambda: $(VENV)/.stamp-test ## write the compiled translations into the Lambda function

@@ -6,5 +6,5 @@ from example_project import pool
 
 
 def demo(request: HttpRequest) -> dict[str, bool]:
-    """Whether there is an emulator, and with it an inbox to look into."""
+    """Tell templates whether there is an emulator, and so an inbox."""
     return {"emulated": pool.has_inbox()}

@@ -1,4 +1,4 @@
-"""The demo's user pool: made on an emulator, by the operations that would make it on AWS."""
+"""The demo's user pool on an emulator, created by the same operations as on AWS."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 REGION: Final = "us-east-1"
 PASSWORD: Final = "Correct-horse-1"
-#: The pool's users, and what there is to see with each.
+#: The pool's users, and what the demo shows with each of them.
 PEOPLE: Final = {
     "alice": "Gets the code by email.",
     "bob": "Gets the code by text message.",
@@ -29,7 +29,7 @@ PEOPLE: Final = {
     "grace": "Has no verified contact: gets no code.",
     "heidi": "Has been reset by staff: the code is in the inbox, and signing in leads to it.",
 }
-#: What the AWS SDK finds in place of this machine's own accounts, profiles and proxies.
+#: The AWS SDK finds this instead of this machine's own accounts, profiles and proxies.
 AWS_ENVIRONMENT: Final = {
     "AWS_ACCESS_KEY_ID": "demo",
     "AWS_SECRET_ACCESS_KEY": "demo",
@@ -41,14 +41,14 @@ AWS_ENVIRONMENT: Final = {
 
 
 def isolate() -> None:
-    """Let nothing of this machine's own AWS set-up into this process."""
+    """Replace this machine's own AWS configuration in the environment of this process."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ.update(AWS_ENVIRONMENT)
 
 
 def start() -> tuple[Server, dict[str, str]]:
-    """Start an emulator on a free port: the server, and its pool as COGNITO_RESET has it."""
+    """Start an emulator on a free port. Return the server, and its pool's settings."""
     server = serve(Emulator(region=REGION))
     return server, _make_pool(server)
 
@@ -60,7 +60,7 @@ def _make_pool(server: Server) -> dict[str, str]:
     pool_id = client.create_user_pool(PoolName="demo", AliasAttributes=["email", "phone_number"])[
         "UserPool"
     ]["Id"]
-    # What AWS Lambda would run. It has its address from the environment.
+    # On AWS, Lambda would run this function. The environment has the address for its links.
     server.emulator.set_hook(
         pool_id, "CustomMessage", lambda event: custom_message.handler(event, None)
     )
@@ -69,7 +69,7 @@ def _make_pool(server: Server) -> dict[str, str]:
         ClientName="demo",
         GenerateSecret=True,
         ExplicitAuthFlows=["ALLOW_USER_PASSWORD_AUTH", "ALLOW_REFRESH_TOKEN_AUTH"],
-        # Cognito then says who exists. Nobody hears it from the app.
+        # Cognito then tells the app which users exist. The app tells nobody.
         PreventUserExistenceErrors="LEGACY",
     )["UserPoolClient"]
     pool = {
@@ -113,7 +113,7 @@ def _add_people(client: CognitoIdentityProviderClient, pool: dict[str, str]) -> 
     )
     add("erin", email_verified="true")
     client.admin_disable_user(UserPoolId=pool_id, Username="erin")
-    # No operation makes a federated user: that takes a sign-in at another service.
+    # No operation can create a federated user: that takes a sign-in at another service.
     _seam(
         pool["ENDPOINT_URL"],
         "federated-user",

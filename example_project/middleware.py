@@ -22,7 +22,7 @@ POLICY: Final = "; ".join(
 def content_security_policy(
     get_response: Callable[[HttpRequest], HttpResponse],
 ) -> Callable[[HttpRequest], HttpResponse]:
-    """A strict policy for every page: nothing inline, nothing from elsewhere."""
+    """Set a strict policy for every page: nothing inline, nothing from other sites."""
 
     def middleware(request: HttpRequest) -> HttpResponse:
         response = get_response(request)

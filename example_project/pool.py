@@ -1,4 +1,4 @@
-"""What the demo itself asks of the user pool. A site has its own sign-in: copy nothing from here."""
+"""The demo's own calls of the user pool. Don't copy them: a real site has its own sign-in."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from django.views.decorators.debug import sensitive_variables
 if TYPE_CHECKING:
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
 
-settings: Any = django_settings  # mypy knows those of the tests only
+settings: Any = django_settings  # mypy only knows the settings of the tests
 SENT_MEMBERS = ("username", "kind", "medium", "destination", "code", "sent_at", "subject", "body")
 
 
 @dataclass(frozen=True)
 class SignIn:
-    """What came of a sign-in: the HTTP status that says it, and Cognito's code for a refusal."""
+    """The result of a sign-in: an HTTP status and, if it was refused, Cognito's error code."""
 
     status: int
     code: str = ""
@@ -50,14 +50,14 @@ def of_settings() -> dict[str, str]:
 
 
 def client_metadata(request: HttpRequest) -> dict[str, str]:
-    """Give the message the visitor's language; what staff send is in the user's own ``locale``."""
+    """Return the visitor's language, or nothing for staff, who send in the user's ``locale``."""
     match = request.resolver_match
     by_staff = match is not None and match.app_name == "admin"
     return {} if by_staff else {"language": get_language() or ""}
 
 
 def has_inbox() -> bool:
-    """Whether the pool is an emulator's."""
+    """Check whether the pool is one of an emulator."""
     return bool(settings.OUTBOX_URL)
 
 
@@ -81,13 +81,13 @@ def sign_in(*, username: str, password: str) -> SignIn:
         return SignIn(401, error.response["Error"]["Code"])
     except BotoCoreError:
         return SignIn(503, "Unavailable")
-    # A challenge isn't a sign-in: an invited user has to choose a password first, for one.
+    # A challenge isn't a sign-in. For example, an invited user must choose a password first.
     challenge = answer.get("ChallengeName")
     return SignIn(401, challenge) if challenge else SignIn(200)
 
 
 def list_users() -> list[PoolUser] | None:
-    """Give the pool's first users, or ``None`` where this machine may not ask for them."""
+    """Return the pool's first users, or ``None`` if this machine may not list them."""
     try:
         answer = _client().list_users(UserPoolId=of_settings()["USER_POOL_ID"], Limit=60)
     except (BotoCoreError, ClientError):
@@ -96,8 +96,8 @@ def list_users() -> list[PoolUser] | None:
 
 
 def sent_messages() -> list[dict[str, str]]:
-    """Give what an emulator would have sent, newest first."""
-    # Past any proxy of the environment's: it is on this machine.
+    """Return the messages that the emulator would have sent, newest first."""
+    # Use no proxy from the environment, because the emulator is on this machine.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(settings.OUTBOX_URL, timeout=5) as response:
         messages: list[dict[str, str]] = json.load(response)

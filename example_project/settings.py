@@ -1,8 +1,8 @@
 """
 The settings of the demo, from the environment and from a file .env beside manage.py.
 
-Without any COGNITO_ variable the user pool is an emulator's, which ``manage.py demo`` starts; with
-them it is the one that they name.
+Without any COGNITO_ variable, the user pool is on an emulator that ``manage.py demo`` starts. With
+them, it is the pool that they name.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ env = environ.Env()
 env.read_env(BASE_DIR.parent / ".env")
 
 DEBUG = env.bool("DEBUG", default=True)
-# Public, and good for nothing but this demo.
+# This key is public: use it only for this demo.
 SECRET_KEY = env("SECRET_KEY", default="django-insecure-for-the-demo-of-django-cognito-reset-only")
-# Its passwords are public, too: it is for this machine alone.
+# The demo's passwords are public, too, so only this machine may use it.
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 
 INSTALLED_APPS = [
@@ -79,11 +79,11 @@ DATABASES = {
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "static/"
 LANGUAGE_CODE = "en"
-# Those of the app. The demo's own pages are in English.
+# The languages of the app. The demo's own pages are in English.
 LANGUAGES = [pair for pair in DJANGO_LANGUAGES if pair[0] in custom_message.TEXTS]
 TIME_ZONE = "UTC"
 
-# Nobody by default: CORS_ALLOWED_ORIGINS=http://localhost:5173 lets an app there use the endpoints.
+# CORS_ALLOWED_ORIGINS=http://localhost:5173 lets an app of that origin use the endpoints.
 CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
 CORS_URLS_REGEX = r"^/(api/|cognito/*$)"
 CORS_ALLOW_HEADERS = (*default_headers, *cors.ALLOW_HEADERS)
@@ -99,7 +99,7 @@ SPECTACULAR_SETTINGS = {
 
 POOL_KEYS = ("REGION", "USER_POOL_ID", "CLIENT_ID", "CLIENT_SECRET", "ENDPOINT_URL")
 _POOL = {key: env(f"COGNITO_{key}", default="") for key in POOL_KEYS}
-# Stands in until the emulator has a pool, so that other commands than "demo" find no fault.
+# Without a pool in the settings, system checks of commands other than "demo" would fail.
 _NO_POOL = {
     "REGION": "us-east-1",
     "USER_POOL_ID": "us-east-1_Emulator",
@@ -107,7 +107,7 @@ _NO_POOL = {
     "ENDPOINT_URL": "http://127.0.0.1:9229",
 }
 EMULATED = not any(_POOL.values())
-# Where an emulator has what Cognito would have sent; a real pool has no such thing.
+# Where an emulator lists its messages. A real pool has no such address.
 OUTBOX_URL = env("COGNITO_OUTBOX_URL", default="")
 
 COGNITO_RESET = {

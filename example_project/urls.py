@@ -24,6 +24,6 @@ urlpatterns = [
     path("admin/password_reset/", RequestView.as_view(), name="admin_password_reset"),
     path("admin/", admin.site.urls),
     path(".well-known/change-password", RedirectView.as_view(pattern_name="cognito_reset:request")),
-    # With any server, as long as DEBUG is on.
+    # Serve static files with any server, as long as DEBUG is on.
     *staticfiles_urlpatterns(),
 ]

@@ -1,4 +1,4 @@
-"""The demo's own pages, around those of the app."""
+"""The demo's own pages, besides those of the app."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from example_project import emulator, pool
 @require_safe
 @never_cache
 def home(request: HttpRequest) -> HttpResponse:
-    # Who is in a real pool is for staff only.
+    # Only staff may see the users of a real pool.
     shown = pool.has_inbox() or (request.user.is_active and request.user.is_staff)
     users = pool.list_users() if shown else None
     context = {
@@ -83,7 +83,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         messages.success(request, f"Cognito accepted the password of {username}.")
         return redirect("sign-in")
     if answer.code == "PasswordResetRequiredException":
-        # In the demo nothing but a reset by staff leads to this, and that sends a code.
+        # In the demo only a reset by staff leads to this error, and that reset sends a code.
         return redirect_to_reset(request, username, code_sent=True)
     context = {"username": username, "code": answer.code}
     return render(request, "example_project/sign_in.html", context, status=answer.status)
@@ -99,7 +99,7 @@ class SignInAPIView(APIView):
     permission_classes = (AllowAny,)
     parser_classes = (JSONParser,)
     renderer_classes = (JSONRenderer,)
-    schema = None  # the demo's own, for there is no sign-in at Cognito without a site
+    schema = None  # this endpoint isn't one of the app's
 
     @sensitive_variables()
     def post(self, request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""The demo as a process of its own, and a visitor who has no browser."""
+"""The demo as a separate process, and a visitor without a browser."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COMMAND = (sys.executable, "manage.py", "demo")
 
 
 class Demo:
-    """``manage.py demo``, or another command, with a database of its own."""
+    """A process of ``manage.py demo``, or of another command, with its own database."""
 
     def __init__(
         self, folder: Path, *arguments: str, command: Sequence[str] = COMMAND, **environment: str
@@ -53,14 +53,14 @@ class Demo:
         self.process.communicate()
 
     def wait_for(self, pattern: str) -> re.Match[str]:
-        """Read what it prints until the pattern is in it."""
+        """Read the output until it contains the pattern, and return the match."""
         watchdog = threading.Timer(START_SECONDS, self.process.kill)
         watchdog.start()
         try:
             assert self.process.stdout is not None
             while not (found := re.search(pattern, self.output)):
                 line = self.process.stdout.readline()
-                assert line, f"it ended:\n{self.output}\n{self.errors}"
+                assert line, f"the process ended:\n{self.output}\n{self.errors}"
                 self.output += line
             return found
         finally:
@@ -81,7 +81,7 @@ class Demo:
 
 def demo_environment(folder: Path, **more: str) -> dict[str, str]:
     names = ("REGION", "USER_POOL_ID", "CLIENT_ID", "CLIENT_SECRET", "ENDPOINT_URL", "OUTBOX_URL")
-    # Empty rather than left out: a file .env of the developer's own may name a real pool.
+    # The variables are empty, not absent, because a developer's .env file may name a real pool.
     pool = {f"COGNITO_{name}": "" for name in names}
     database = str(folder / "db.sqlite3")
     kept = {key: value for key, value in os.environ.items() if not key.startswith("COGNITO_")}
@@ -105,7 +105,7 @@ class Page:
 
 
 class Visitor:
-    """Follows redirects, keeps cookies, fills in forms."""
+    """A client that follows redirects, keeps cookies and fills in forms."""
 
     def __init__(self, site: str) -> None:
         self.site = site
@@ -118,7 +118,7 @@ class Visitor:
         return self._open(urllib.request.Request(urllib.parse.urljoin(self.site, path)))
 
     def submit(self, page: Page, path: str = "", **data: Any) -> Page:
-        """Post a form of ``page``, to its own address unless another is named."""
+        """Post a form of ``page``, to the page's own address unless ``path`` is passed."""
         token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)
         assert token is not None, page.text
         body = urllib.parse.urlencode({**data, "csrfmiddlewaretoken": token[1]}, doseq=True)
@@ -131,7 +131,7 @@ class Visitor:
         return self._open(urllib.request.Request(url, json.dumps(data).encode(), headers))
 
     def sign_in(self, username: str, password: str) -> tuple[int, str]:
-        """Give the status and Cognito's code of a sign-in."""
+        """Return the status and Cognito's error code of a sign-in."""
         page = self.post_json("/api/sign-in/", username=username, password=password)
         return page.status, page.json().get("code", "")
 

@@ -51,7 +51,7 @@ TEMPLATES = [
 DATABASE = os.environ.get("DATABASE", "sqlite")
 _DATABASES: dict[str, dict[str, Any]] = {
     "sqlite": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"},
-    # A file, where threads and processes meet real locks.
+    # A file, so that threads and processes meet real locks.
     "sqlite-file": {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": "tests.sqlite3",
@@ -76,7 +76,7 @@ _DATABASES: dict[str, dict[str, Any]] = {
 }
 DATABASES = {"default": _DATABASES[DATABASE]}
 
-# Django 6.1's name for what EMAIL_BACKEND was; older versions take no notice of it.
+# Django 6.1's name for EMAIL_BACKEND, which older versions ignore.
 MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
 
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}

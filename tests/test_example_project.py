@@ -1,4 +1,4 @@
-"""The demo, as somebody who has just cloned the repository meets it."""
+"""The demo in a fresh clone of the repository."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def demo(folder):
-    """The demo that runs during this module. A test that changes users has users of its own."""
+    """Run the demo for all tests of this module. Tests that change users use different users."""
     with Demo(folder, "0") as demo:
         yield demo
 
 
 @pytest.fixture(scope="module")
 def at_first(demo):
-    """What there was before any test changed it: the first page, and who could sign in."""
+    """Return the first page and everybody's sign-in, before any test changes them."""
     visitor = Visitor(demo.url)
     page = visitor.get("/")
     sign_ins = {name: visitor.sign_in(name, PASSWORD) for name in SIGN_INS}
@@ -74,7 +74,7 @@ def visitor(demo, at_first):
 
 
 def texts(html: str) -> str:
-    """The words of a piece of HTML."""
+    """Return the text of a piece of HTML, without tags."""
     return " ".join(re.sub(r"<[^>]*>", " ", html).split())
 
 
@@ -86,7 +86,7 @@ def user_id(visitor: Visitor, username: str) -> str:
 
 
 def test_home_lists_the_users_with_their_states(at_first):
-    """The first page reads each user's state from the pool."""
+    """The first page shows each user's state in the pool."""
     rows = re.findall(r"<tr role=\"row\">.*?</tr>", at_first[0].text, re.DOTALL)[1:]
     cells = [re.findall(r"<t[hd].*?</t[hd]>", row, re.DOTALL) for row in rows]
     found = {texts(row[0]): texts(row[1]) for row in cells}
@@ -94,18 +94,18 @@ def test_home_lists_the_users_with_their_states(at_first):
 
 
 def test_users_sign_in_as_their_states_allow(at_first):
-    """Each user's sign-in gets Cognito's own answer."""
+    """Each user's sign-in returns Cognito's own answer."""
     assert at_first[1] == SIGN_INS
 
 
 def test_a_verified_email_address_signs_in(visitor):
-    """grace's isn't verified, and belongs to nobody."""
+    """Users sign in with a verified address, and nobody with the unverified one of grace."""
     assert visitor.sign_in("erin@example.com", PASSWORD) == (401, "NotAuthorizedException")
     assert visitor.sign_in("grace@example.com", PASSWORD) == (401, "UserNotFoundException")
 
 
 def test_inbox_starts_with_what_staff_had_sent(at_first):
-    """heidi is in RESET_REQUIRED, which takes a reset, which sends a code."""
+    """Staff have reset heidi, so the inbox starts with that message."""
     (message,) = at_first[2]
     members = ["username", "kind", "medium", "destination", "code", "sent_at", "subject", "body"]
     assert list(message) == members
@@ -114,7 +114,7 @@ def test_inbox_starts_with_what_staff_had_sent(at_first):
 
 
 def test_the_mail_has_a_link_to_the_demo_itself(at_first, demo):
-    """The function that a pool would run writes it; the inbox shows it in a frame without rights."""
+    """The Lambda function writes the mail, and the inbox shows it in a sandboxed frame."""
     (message,) = at_first[2]
     link = f"{demo.url}/password-reset/confirm/#username=heidi&amp;code={message['code']}"
     assert f'<a href="{link}">' in message["body"]
@@ -132,7 +132,7 @@ def test_the_mail_has_a_link_to_the_demo_itself(at_first, demo):
     ],
 )
 def test_a_message_is_in_the_visitors_language(rf, app, metadata):
-    """And never in that of the staff who send one."""
+    """A message is in the visitor's language. If staff send it, it isn't in their language."""
     request = rf.get("/")
     request.resolver_match = ResolverMatch(lambda: None, (), {}, app_names=[app])
     with translation.override("de"):
@@ -140,7 +140,7 @@ def test_a_message_is_in_the_visitors_language(rf, app, metadata):
 
 
 def test_pages_reset_a_password(visitor):
-    """The whole way without a browser's script: bob, by text message."""
+    """A whole reset without JavaScript, for bob, by text message."""
     page = visitor.submit(visitor.get("/password-reset/"), username="bob")
     assert page.path == "/password-reset/confirm/"
     message = visitor.inbox()[0]
@@ -155,7 +155,7 @@ def test_pages_reset_a_password(visitor):
 
 
 def test_rest_resets_a_password_as_the_readme_says(demo, visitor, tmp_path):
-    """The README's own lines, run by a shell."""
+    """The README's own commands work in a shell."""
     curl = shutil.which("curl")
     if curl is None or shutil.which("python3") is None:
         pytest.skip("there is no curl or no python3 here")
@@ -177,7 +177,7 @@ def test_rest_resets_a_password_as_the_readme_says(demo, visitor, tmp_path):
 
 
 def test_staff_reset_a_password(visitor):
-    """From the admin's list of users to the person's new password."""
+    """A reset from the admin's list of users leads to the person's new password."""
     page = visitor.submit(visitor.get("/admin/login/"), username="demo", password="demo")
     heidi = user_id(visitor, "heidi")
     page = visitor.submit(
@@ -204,15 +204,16 @@ def test_staff_reset_a_password(visitor):
     assert visitor.sign_in("heidi", PASSWORD) == (401, "NotAuthorizedException")
 
 
+@pytest.mark.requirement("U26")
 def test_u26_other_ways_lead_to_the_first_page(visitor):
-    """U26: the address that password managers know, and the link of the admin's sign-in."""
+    """Password managers' address and the admin's sign-in page lead to the reset."""
     assert visitor.get("/.well-known/change-password").path == "/password-reset/"
     assert 'href="/admin/password_reset/"' in visitor.get("/admin/login/").text
     assert "Reset your password" in visitor.get("/admin/password_reset/").text
 
 
 def test_staff_without_the_permission_reset_nobody(visitor):
-    """The user "staff" may change users, and finds no reset."""
+    """The user "staff" may change users, but the admin offers no reset."""
     visitor.submit(visitor.get("/admin/login/"), username="staff", password="demo")
     grace = user_id(visitor, "grace")
     assert "Send a password reset" not in visitor.get(f"/admin/auth/user/{grace}/change/").text
@@ -221,23 +222,23 @@ def test_staff_without_the_permission_reset_nobody(visitor):
 
 
 def test_the_readmes_lines_for_boto3_reset_a_password(visitor, monkeypatch):
-    """As they stand, but for the port; who types the code reads it in the inbox."""
+    """The README's lines for boto3 work with another port and a code from the inbox."""
     found = re.search(
         r"```python\n# reset.py\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL
     )
     assert found is not None
     source = found[1].replace("http://127.0.0.1:8000", visitor.site)
-    # Another way to name her, which has limits of its own.
+    # The email address is another identifier, with its own limits.
     source = source.replace("alice", "alice@example.com")
     monkeypatch.setattr("builtins.input", lambda prompt: visitor.code("alice"))
     exec(source, {})
     assert visitor.sign_in("alice", NEW_PASSWORD)[0] == 200
 
 
-def test_who_can_get_no_code_gets_the_same_answer(visitor):
-    """Whoever can't be reset gets the answer that anybody gets, and no message."""
+def test_users_who_cannot_reset_get_the_same_answer(visitor):
+    """Users who can't be reset get the same answer as everybody, and no message."""
     names = ["carol", "dave", "erin", "frank", "grace", "nobody"]
-    with ThreadPoolExecutor(len(names)) as executor:
+    with ThreadPoolExecutor(3) as executor:  # fewer than the permits for calls
         answers = executor.map(
             lambda name: Visitor(visitor.site).post_json("/api/password-reset/", username=name),
             names,
@@ -248,6 +249,7 @@ def test_who_can_get_no_code_gets_the_same_answer(visitor):
     assert not {message["username"] for message in visitor.inbox()} & set(names)
 
 
+@pytest.mark.requirement("D9")
 @pytest.mark.parametrize(
     "path",
     [
@@ -269,7 +271,7 @@ def test_who_can_get_no_code_gets_the_same_answer(visitor):
     ],
 )
 def test_d9_every_page_has_the_strict_policy(visitor, path):
-    """D9: nothing inline, nothing from elsewhere."""
+    """Every page has the policy that allows nothing inline and nothing from other sites."""
     assert visitor.get(path).headers["Content-Security-Policy"] == (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
         "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -277,7 +279,7 @@ def test_d9_every_page_has_the_strict_policy(visitor, path):
 
 
 def test_a_sign_in_page_that_refuses_shows_no_password(visitor):
-    """What was typed as a password doesn't come back."""
+    """The page of a refused sign-in doesn't contain the password."""
     page = visitor.submit(visitor.get("/sign-in/"), username="erin", password="Wrong-horse-1")
     assert page.status == 401
     assert "NotAuthorizedException" in page.text
@@ -286,7 +288,7 @@ def test_a_sign_in_page_that_refuses_shows_no_password(visitor):
 
 
 def test_a_second_run_works_and_ctrl_c_ends_it(demo, at_first, folder):
-    """The same database again, without what the first run's limits counted; and nothing is left."""
+    """A second run on the same database starts with fresh limits, and Ctrl-C ends everything."""
     request = {"path": "/api/password-reset/", "username": "somebody"}
     first = Visitor(demo.url)
     assert [first.post_json(**request).status for _ in range(2)] == [202, 429]
@@ -300,8 +302,8 @@ def test_a_second_run_works_and_ctrl_c_ends_it(demo, at_first, folder):
         assert is_free(second.url)
 
 
-def test_a_taken_port_is_said_so(demo, at_first, tmp_path):
-    """At once, with the way to another one."""
+def test_a_taken_port_is_reported(demo, at_first, tmp_path):
+    """A taken port is reported at once, with the command for another one."""
     port = urlsplit(demo.url).port
     with Demo(tmp_path, str(port)) as second:
         assert second.process.wait(60) == 1
@@ -311,13 +313,14 @@ def test_a_taken_port_is_said_so(demo, at_first, tmp_path):
 
 @pytest.mark.parametrize(("value", "limits"), [("off", False), ("on", {}), (None, {})])
 def test_limits_can_be_turned_off(monkeypatch, value, limits):
-    """COGNITO_RESET_LIMITS=off: as many codes as one likes; else the app's own limits hold."""
+    """With COGNITO_RESET_LIMITS=off, there are no limits. Otherwise the app's own limits hold."""
     environment = {} if value is None else {"COGNITO_RESET_LIMITS": value}
     monkeypatch.setattr(environ.Env, "ENVIRON", environment)
     settings = runpy.run_path(str(ROOT / "example_project" / "settings.py"))
     assert settings["COGNITO_RESET"]["LIMITS"] == limits
 
 
+@pytest.mark.requirement("D18")
 @pytest.mark.parametrize(
     ("value", "origins"),
     [
@@ -329,7 +332,7 @@ def test_limits_can_be_turned_off(monkeypatch, value, limits):
     ],
 )
 def test_d18_other_origins_are_let_in_by_name(monkeypatch, value, origins):
-    """D18: none by default."""
+    """Other origins may use the endpoints only if a setting names them."""
     environment = {} if value is None else {"CORS_ALLOWED_ORIGINS": value}
     monkeypatch.setattr(environ.Env, "ENVIRON", environment)
     settings = runpy.run_path(str(ROOT / "example_project" / "settings.py"))
@@ -337,12 +340,12 @@ def test_d18_other_origins_are_let_in_by_name(monkeypatch, value, origins):
 
 
 def test_the_demo_gives_no_cause_for_warnings(demo, at_first):
-    """Its settings are what the checks ask for."""
+    """The demo's settings pass all system checks."""
     assert "WARNINGS" not in demo.errors
 
 
 def test_another_server_runs_on_an_emulator_of_its_own(tmp_path):
-    """`manage.py demo --emulator-only` prints what a WSGI server needs; SIGTERM ends it."""
+    """`manage.py demo --emulator-only` prints the environment of a site; SIGTERM ends it."""
     serve_wsgi = (
         "from wsgiref.simple_server import make_server\n"
         "from example_project.wsgi import application\n"
@@ -363,7 +366,7 @@ def test_another_server_runs_on_an_emulator_of_its_own(tmp_path):
 
 
 def test_with_cognito_variables_it_runs_on_that_pool(tmp_path):
-    """No emulator, no inbox, and the users of the pool are for staff only."""
+    """On a real pool there is no emulator and no inbox, and only staff see the users."""
     emulator = Emulator(region="eu-west-1")
     _, made = emulator.handle("CreateUserPool", {"PoolName": "real"})
     pool_id = made["UserPool"]["Id"]
@@ -421,7 +424,7 @@ def test_make_demo_takes_the_port_by_name():
 
 
 def is_free(url: str) -> bool:
-    """Whether nobody listens there any more."""
+    """Check whether nothing listens on the port any more."""
     parts = urlsplit(url)
     with socket.socket() as probe:
         return probe.connect_ex((parts.hostname, parts.port)) != 0

@@ -1,4 +1,4 @@
-"""``manage.py demo``: the demo from nothing to a site that answers."""
+"""``manage.py demo``: set up and run the demo."""
 
 from __future__ import annotations
 
@@ -22,25 +22,27 @@ from django.urls import reverse
 from cognito_reset.models import LedgerSlot
 from example_project import emulator, pool
 
-settings: Any = django_settings  # mypy knows those of the tests only
+settings: Any = django_settings  # mypy only knows the settings of the tests
 HOST = "127.0.0.1"
 
 
 class Command(BaseCommand):
-    help = "Run the demo: make its database and its users, start the emulator and the site."
-    # Before the emulator has a pool there is nothing to check.
+    help = "Run the demo: create its database and users, and start the emulator and the site."
+    # Checks can't run before the emulator has a pool. handle() runs them later.
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("port", nargs="?", type=int, default=8000, help="8000; 0: a free one")
+        parser.add_argument(
+            "port", nargs="?", type=int, default=8000, help="default: 8000; 0 means a free port"
+        )
         parser.add_argument(
             "--emulator-only",
             action="store_true",
-            help="leave the site to another server, and print the environment that it needs",
+            help="start only the emulator, and print the environment for another server of the site",
         )
 
     def handle(self, *args: Any, port: int, emulator_only: bool, **options: Any) -> None:
-        # Both, by name: a shell starts what is in the background with SIGINT ignored.
+        # Handle SIGINT explicitly too, because a shell starts background jobs with it ignored.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.default_int_handler)
         try:
@@ -48,13 +50,15 @@ class Command(BaseCommand):
                 site = None
                 if not emulator_only:
                     site = stack.enter_context(self.site(port))
-                    # Where the mails' links lead, for the function that writes them.
+                    # The function that writes the mails links to this page.
                     page = f"http://{HOST}:{site.server_port}{reverse('cognito_reset:confirm')}"
                     os.environ.setdefault("RESET_URL", page)
                 if settings.EMULATED:
                     self.start_emulator(stack)
                 elif emulator_only:
-                    raise CommandError("COGNITO_ variables name a pool: there is none to emulate.")
+                    raise CommandError(
+                        "COGNITO_ variables name a real pool, so there is no emulator."
+                    )
                 self.check()
                 call_command("migrate", verbosity=0)
                 self.add_users()
@@ -69,17 +73,17 @@ class Command(BaseCommand):
             self.stdout.write("Stopped.")
 
     def site(self, port: int) -> ThreadedWSGIServer:
-        """Take the port, before anything else is done for nothing."""
+        """Take the port first, so that a taken port is reported before any other work."""
         try:
             return ThreadedWSGIServer((HOST, port), WSGIRequestHandler)
         except OSError as error:
             reason = "is taken" if error.errno == errno.EADDRINUSE else f"can't be used: {error}"
         except OverflowError:
-            reason = "is no port: the highest is 65535"
+            reason = "doesn't exist: the highest is 65535"
         raise CommandError(f"Port {port} {reason}. Choose another: make demo PORT=8123")
 
     def start_emulator(self, stack: ExitStack) -> None:
-        """Put an emulator's pool in the place of the one that the settings have for other commands."""
+        """Start an emulator, and replace the pool of the settings with its pool."""
         emulator.isolate()
         server, made = emulator.start()
         settings.COGNITO_RESET["POOLS"]["default"].update(made)
@@ -87,12 +91,12 @@ class Command(BaseCommand):
         settings.OUTBOX_URL = f"{server.url}/outbox"
 
     def add_users(self) -> None:
-        """Make who is missing: staff for the admin, and the site's side of the emulator's users."""
+        """Create the missing local users: staff for the admin, and the emulator's users."""
         if not User.objects.filter(username="demo").exists():
             User.objects.create_superuser("demo", password="demo")
         if not User.objects.filter(username="staff").exists():
             staff = User.objects.create_user("staff", password="demo", is_staff=True)
-            # All but the permission to send resets.
+            # This user may do everything except send resets.
             staff.user_permissions.set(
                 Permission.objects.filter(codename__in=["view_user", "change_user"])
             )
@@ -100,7 +104,7 @@ class Command(BaseCommand):
             for name in emulator.PEOPLE:
                 if not User.objects.filter(username=name).exists():
                     User.objects.create_user(name, f"{name}@example.com")
-            # The pool's users are new, even if the database isn't.
+            # The pool's users are new even if the database isn't, so old limits don't apply.
             LedgerSlot.objects.all().delete()
 
     def print_environment(self) -> None:
@@ -118,12 +122,12 @@ class Command(BaseCommand):
         pages = {
             "/password-reset/": "the pages",
             "/spa/": "a single-page app on the REST endpoints",
-            "/sdk/": "the same by an AWS SDK",
+            "/sdk/": "a single-page app with an AWS SDK",
             "/api/schema/": "the OpenAPI schema of the REST endpoints",
-            "/cognito/": "the endpoint for AWS SDKs, with the ClientId demo",
-            "/inbox/": "what Cognito has sent",
-            "/sign-in/": f"sign in: alice, {emulator.PASSWORD}",
-            "/admin/": "send a user a reset: demo, demo",
+            "/cognito/": "the endpoint for AWS SDKs; the ClientId is demo",
+            "/inbox/": "the messages that Cognito would have sent",
+            "/sign-in/": f"sign in as alice, password {emulator.PASSWORD}",
+            "/admin/": "send a user a reset, as demo, password demo",
         }
         if not pool.has_inbox():
             del pages["/inbox/"]

@@ -1,6 +1,6 @@
-// The two forms of the demo's single-page apps. What sends them is a client, as in rest.js.
+// The two forms of the demo's single-page apps. A client sends them, for example the one in rest.js.
 
-// `problemsOf` gives [{ field, text }] for an error that the site has answered with, in the page's
+// `problemsOf` returns [{ field, text }] for an error in the site's answer, in the page's
 // language; field may be null.
 export function start(root, client, problemsOf) {
   const title = root.querySelector("[data-title]");
@@ -31,7 +31,7 @@ export function start(root, client, problemsOf) {
     for (const { field, text, lang } of problems) {
       const input = field && form.elements[field];
       const place = input ? document.getElementById(`${field}-error`) : general;
-      place.lang = lang || document.documentElement.lang; // which the site answers in
+      place.lang = lang || document.documentElement.lang; // the language of the site's answers
       place.append(place.textContent && " ", text);
       input?.setAttribute("aria-invalid", "true");
       first ||= input;

@@ -1,4 +1,4 @@
-// The forms on the endpoint for AWS SDKs, by the AWS SDK for JavaScript.
+// The forms with the AWS SDK for JavaScript, on the site's endpoint for AWS SDKs.
 import { resetClient } from "./aws-sdk.js";
 import { start } from "./form.js";
 
@@ -8,14 +8,14 @@ const FIELDS = {
   CodeMismatchException: "confirmation_code",
   InvalidPasswordException: "password",
   PasswordHistoryPolicyViolationException: "password",
-  // Members, as the site names them before what is wrong with each.
+  // The site writes "<member>: <problem>" for each problem.
   Username: "username",
   ConfirmationCode: "confirmation_code",
   Password: "password",
 };
 
 start(root, resetClient(endpoint, root.dataset.clientId), (error) => {
-  // Without an answer it is no error of Cognito's.
+  // Without an answer, the error isn't one of Cognito's.
   if (!error.$metadata?.httpStatusCode) return null;
   const parts = error.message.split(/(?:^| )(Username|ConfirmationCode|Password): /).slice(1);
   if (error.name !== "InvalidParameterException" || !parts.length) {

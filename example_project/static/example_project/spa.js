@@ -1,4 +1,4 @@
-// The forms on the REST endpoints.
+// The forms with the REST endpoints.
 import { start } from "./form.js";
 import { ResetError, resetClient } from "./rest.js";
 

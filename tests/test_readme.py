@@ -1,4 +1,4 @@
-"""What the README says is what the code does. Its curl lines run in test_example_project.py."""
+"""The README describes what the code does. Its curl lines run in test_example_project.py."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from django.urls import resolve
 from django.utils import translation
+from rest_framework.exceptions import ValidationError
 
 from cognito_reset import signals
 from cognito_reset.aws import cors
@@ -22,11 +23,14 @@ from cognito_reset.aws_lambda import custom_message
 from cognito_reset.checks.settings import check_settings
 from cognito_reset.checks.urls import check_urls
 from cognito_reset.cognito import errors as exceptions
-from cognito_reset.conf import DEFAULT_LIMITS, DEFAULTS, POOL_OPTIONAL, POOL_REQUIRED
-from cognito_reset.resets.passwords import PasswordPolicy, get_policy
+from cognito_reset.conf import POOL_SETTINGS, SETTINGS, Rate, conf
+from cognito_reset.resets.passwords import PasswordPolicy, check_site_validators
+from cognito_reset.rest.names import SNAKE_CASE_NAMES
+from cognito_reset.secret import Secret
 from cognito_reset.testing.validation import service_model
 from tests.errors import public_errors
 from tests.interfaces import REST, Pages
+from tests.people import NEW_PASSWORD
 from tests.testing.world import World
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,33 +44,42 @@ def section(title: str) -> str:
 
 
 def rows(text: str) -> dict[str, list[str]]:
-    """The rows of a text's tables, by their first cell."""
+    """Return the rows of a text's tables, by their first cell."""
     lines = [line for line in text.splitlines() if line.startswith("| `")]
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
     return {row[0].strip("`"): row[1:] for row in cells}
 
 
 def python(comment: str) -> str:
-    """The block of Python that starts with this comment."""
+    """Return the block of Python that starts with this comment."""
     found = re.search(rf"```python\n# {re.escape(comment)}\n(.*?)```", README, re.DOTALL)
     assert found is not None
     return found[1]
 
 
-def test_every_setting_is_listed_with_its_default():
-    """The two tables are POOLS' keys and all others, in whatever order."""
-    listed = rows(section("Settings"))
-    pool = {key: listed.pop(key)[0] for key in (*POOL_REQUIRED, *POOL_OPTIONAL)}
-    assert pool == {
-        **dict.fromkeys(POOL_REQUIRED, "required"),
-        **dict.fromkeys(POOL_OPTIONAL, "`None`"),
-    }
-    defaults = {key: ast.literal_eval(row[0].strip("`")) for key, row in listed.items()}
-    assert defaults == DEFAULTS
+def test_each_listed_setting_exists():
+    """The README lists the most important settings only, and none that the app doesn't read."""
+    pools, others = section("Settings").split("The most important keys besides `POOLS`")
+    assert rows(pools).keys() < POOL_SETTINGS.keys()
+    assert rows(others).keys() < SETTINGS.keys()
+    follow_ups = re.findall(r"\| `(\w+)` \| (on|off) \|", section("After a reset"))
+    assert len(follow_ups) == 4
+    for key, value in follow_ups:
+        assert getattr(conf, key.lower()) is (value == "on")
+
+
+def test_each_link_leads_to_a_file():
+    """In the README and in the docs; and links within the README to one of its headings."""
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for target in re.findall(r"\]\(([^)#:]+)(?:#[\w-]+)?\)", page.read_text()):
+            assert (page.parent / target).is_file(), f"{page.name}: {target}"
+    headings = re.findall(r"^#+ (.*)$", README, re.M)
+    anchors = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in headings}
+    assert set(re.findall(r"\]\(#([\w-]+)\)", README)) <= anchors
 
 
 def test_every_error_is_listed_with_its_status_and_field():
-    """What a caller of the REST endpoints can meet: no more, no less."""
+    """All codes that the REST endpoints can return, and no others."""
     listed = {code: row[:2] for code, row in rows(section("For a single-page app")).items()}
     assert listed.pop("required") == listed.pop("invalid") == ["400", "the field"]
     rules = "`, `".join(rule.code for rule in PasswordPolicy().rules)
@@ -79,7 +92,7 @@ def test_every_error_is_listed_with_its_status_and_field():
 
 
 def test_every_name_that_an_sdk_meets_is_listed():
-    """Our errors by Cognito's names, and those that only this interface has."""
+    """The app's errors by Cognito's names, and the errors that only this interface has."""
     lines = re.findall(
         r"^\| `(\w+Exception)` \| (\d+) \|", section("For AWS SDKs and Amplify"), re.M
     )
@@ -100,22 +113,32 @@ def test_every_name_that_an_sdk_meets_is_listed():
 
 
 def test_every_signal_is_listed():
-    """With the name that a site imports."""
+    """By the name that a site imports."""
     assert set(rows(section("Signals"))) == {
         name for name in vars(signals) if name.startswith("password_reset_")
     }
 
 
-def test_the_limits_are_the_defaults():
+def test_the_limits_are_the_defaults(settings):
     """Step by step, level by level."""
-    listed = rows(section("Limits"))
-    assert listed == {
-        step: [f"`{rates}`" for rates in levels.values()] for step, levels in DEFAULT_LIMITS.items()
+    settings.COGNITO_RESET = {**settings.COGNITO_RESET, "LIMITS": {}}
+    units = {"m": 60, "h": 3600}
+    listed = {
+        step: [
+            tuple(
+                Rate(int(limit), int(count or 1) * units[unit])
+                for limit, count, unit in re.findall(r"(\d+)/(\d*)([mh])", cell)
+            )
+            for cell in cells
+        ]
+        for step, cells in rows(section("Limits")).items()
     }
+    assert conf.limits is not None
+    assert listed == {step: list(levels.values()) for step, levels in conf.limits.items()}
 
 
 def test_the_settings_to_start_from_pass_the_checks(monkeypatch, settings):
-    """Copied as they stand, with the .env beside them, they have no fault."""
+    """Copied unchanged, together with the .env file."""
     environ = pytest.importorskip("environ", reason="django-environ isn't installed")
     dotenv = re.search(r"```ini\n# .env\n(.*?)```", README, re.DOTALL)
     assert dotenv is not None
@@ -129,7 +152,7 @@ def test_the_settings_to_start_from_pass_the_checks(monkeypatch, settings):
 
 
 def test_the_addresses_to_start_from_lead_to_the_app():
-    """And so do those of a second pool, with its alias."""
+    """So do the addresses of a second pool, with its alias."""
     values: dict[str, list[object]] = {}
     exec(python("urls.py"), values)
     several = re.search(r"urlpatterns \+= (\[.*?\n\])\n```", section("Several pools"), re.DOTALL)
@@ -149,11 +172,9 @@ def test_the_addresses_to_start_from_lead_to_the_app():
 
 
 def test_an_app_of_another_origin_can_read_how_long_to_wait(settings):
-    """The few lines for REST leave nothing that the checks would warn of."""
-    found = re.search(r"```python\n(from cognito_reset import cors\n.*?)```", README, re.DOTALL)
-    assert found is not None
+    """With the few lines for REST, the checks warn of nothing."""
     values: dict[str, Any] = {}
-    exec(found[1], values)
+    exec(python("settings.py, for another origin"), values)
     for name in ("CORS_ALLOWED_ORIGINS", "CORS_URLS_REGEX", "CORS_EXPOSE_HEADERS"):
         setattr(settings, name, values[name])
     settings.MIDDLEWARE = ["corsheaders.middleware.CorsMiddleware", *settings.MIDDLEWARE]
@@ -164,7 +185,7 @@ def test_an_app_of_another_origin_can_read_how_long_to_wait(settings):
 
 
 def test_the_include_for_sdks_has_no_slash_at_its_end():
-    """It goes below the others as it stands."""
+    """It can be added below the others unchanged."""
     values: dict[str, Any] = {}
     exec(python("urls.py"), values)
     exec(python("urls.py, for AWS SDKs and Amplify"), values)
@@ -172,8 +193,9 @@ def test_the_include_for_sdks_has_no_slash_at_its_end():
     assert match.view_name == "cognito_reset_aws:endpoint"
 
 
+@pytest.mark.requirement("U27")
 def test_u27_the_text_message_is_bound_to_the_domain():
-    """U27: the pool's own template, as its model takes it, gives the form that phones know."""
+    """The pool's own template is valid, and its message has the format that phones know."""
     found = re.search(r"```text\n(.*)\n```", section("A link in the message"))
     assert found is not None
     shape = service_model().shape_for("SmsVerificationMessageType")
@@ -187,7 +209,7 @@ def test_u27_the_text_message_is_bound_to_the_domain():
 
 
 def test_the_function_gets_its_language_as_shown(rf):
-    """The visitor's, and nobody's where staff send."""
+    """It is the visitor's language, and none if staff send the reset."""
     values: dict[str, Any] = {}
     exec(python("messages.py"), values)
     request = rf.get("/")
@@ -200,18 +222,16 @@ def test_the_function_gets_its_language_as_shown(rf):
 
 
 def test_the_functions_environment_is_listed():
-    """Each variable that it reads."""
+    """All variables that the function reads."""
     read = re.findall(r'os\.environ\.get\("(\w+)"', Path(custom_message.__file__).read_text())
     assert set(rows(section("A link in the message"))) == set(read)
 
 
+@pytest.mark.requirement("D18")
 def test_d18_other_origins_are_listed_one_by_one():
-    """D18: neither all of them nor credentials, of which the endpoints take none."""
-    text = section("For a single-page app")
-    block = re.search(r"```python\n(from cognito_reset import cors\n.*?)```", text, re.DOTALL)
-    assert block is not None
+    """The settings allow neither all origins nor credentials."""
     values: dict[str, Any] = {}
-    exec(block[1], values)
+    exec(python("settings.py, for another origin"), values)
     assert {name: value for name, value in values.items() if name.startswith("CORS_")} == {
         "CORS_ALLOWED_ORIGINS": ["https://app.example.com"],
         "CORS_URLS_REGEX": r"^/api/password-reset/",
@@ -219,16 +239,18 @@ def test_d18_other_origins_are_listed_one_by_one():
     }
 
 
-def test_e5_mfa_is_spoken_of():
-    """E5: a reset leaves it as it is, and its channel recovers nothing."""
+@pytest.mark.requirement("E5")
+def test_e5_mfa_is_documented():
+    """A reset doesn't change it, and its channel can't recover an account."""
     text = " ".join(section("What Cognito does, and doesn't").split())
     assert "A reset doesn't turn MFA off" in text
     assert "SMS can't be the way to recover" in text
 
 
+@pytest.mark.requirement("B15")
 @pytest.mark.parametrize("success", [True, False])
 def test_b15_the_hook_to_start_from_asks_and_refuses(people, settings, success):
-    """B15: with the token of the form or of the header."""
+    """It reads the token from the form or from the header."""
     values: dict[str, Any] = {}
     exec(python("hooks.py"), values)
     asked = []
@@ -250,14 +272,14 @@ def test_b15_the_hook_to_start_from_asks_and_refuses(people, settings, success):
 
 
 def test_the_admin_is_the_demos():
-    """The demo runs what the README says."""
+    """The demo runs the README's code."""
     example = ROOT / "example_project" / "admin.py"
     shown = ast.dump(ast.parse(f"from __future__ import annotations\n{python('admin.py')}"))
     assert shown == ast.dump(ast.parse(example.read_text()))
 
 
 def test_the_pictures_are_there():
-    """Each that the README and the docs show, and no other."""
+    """The pictures that the README and the docs show, and no others."""
     folder = ROOT / "docs" / "screenshots"
     shown = set(
         re.findall(r"screenshots/([\w-]+\.png)", README + (ROOT / "docs/pages.md").read_text())
@@ -265,23 +287,74 @@ def test_the_pictures_are_there():
     assert shown == {path.name for path in folder.iterdir()}
 
 
-def test_p6_cognitos_own_check_of_stolen_passwords_is_named():
-    """P6: it is Cognito's to make, and the app's to show."""
-    assert "block compromised\ncredentials on a password change" in section(
-        "What a password must be"
-    )
+@pytest.mark.requirement("P6")
+def test_p6_cognitos_own_check_of_stolen_passwords_is_documented():
+    """Cognito makes this check, and the app shows its result."""
+    text = " ".join(section("What a password must be").split())
+    assert "set to block compromised credentials on a password change" in text
 
 
-def test_p7_the_validator_to_start_from_is_quick_and_refuses(people, settings, monkeypatch):
-    """P7: what is easily guessed is refused with its own code, and 256 characters take no time."""
+@pytest.mark.requirement("P7")
+def test_p7_the_validator_to_start_from_is_quick_and_refuses(settings, monkeypatch):
+    """It refuses a password that is easily guessed, with its own code, and is quick for a long one."""
     pytest.importorskip("zxcvbn", reason="zxcvbn isn't installed")
     module = ModuleType("validators_of_the_readme")
     exec(python("validators.py"), vars(module))
     monkeypatch.setitem(sys.modules, module.__name__, module)
     settings.AUTH_PASSWORD_VALIDATORS = [{"NAME": f"{module.__name__}.StrengthValidator"}]
-    policy = get_policy("default")
-    found = policy.problems("Password1!", username="alice", code="123456")
-    assert [code for code, _ in found] == ["too_weak"]
+    with pytest.raises(ValidationError) as refused:
+        check_site_validators(Secret("Password1!"), "alice")
+    assert refused.value.get_codes() == {"password": ["too_weak"]}
     start = time.perf_counter()
-    list(policy.problems("Aa1-" * 64, username="alice", code="123456"))
-    assert time.perf_counter() - start < 0.5  # 50 ms on a machine with nothing else to do
+    with pytest.raises(ValidationError):
+        check_site_validators(Secret("Aa1-" * 64), "alice")
+    assert time.perf_counter() - start < 0.5  # 50 ms on an idle machine
+
+
+def test_names_in_snake_case_can_be_excluded():
+    """The setting has all names of the endpoints."""
+    values: dict[str, Any] = {}
+    exec(python("settings.py, for a schema in camel case"), values)
+    options = values["JSON_CAMEL_CASE"]["JSON_UNDERSCOREIZE"]
+    assert options == {"ignore_keys": SNAKE_CASE_NAMES}
+
+
+def test_views_of_a_sites_own_replace_the_apps():
+    """They are found first, with what the site has set, and the last page stays."""
+    values: dict[str, Any] = {}
+    exec(python("urls.py, with views of your own"), values)
+    patterns = tuple(values["urlpatterns"])
+    request, confirm, done = (
+        resolve(f"/password-reset/{page}", patterns) for page in ("", "confirm/", "done/")
+    )
+    assert request.func.view_initkwargs == {"extra_context": {"brand": "Example"}}
+    assert confirm.func.view_initkwargs == {"success_url": "/welcome/"}
+    names = [match.view_name for match in (request, confirm, done)]
+    assert names == [f"cognito_reset:{name}" for name in ("request", "confirm", "done")]
+
+
+def test_the_python_api_resets_a_password(people, rf, settings):
+    """Both functions of the example work, with rate limits and signals."""
+    settings.COGNITO_RESET = {**settings.COGNITO_RESET, "LIMITS": {}}
+    values: dict[str, Any] = {}
+    exec(python("forgot.py"), values)
+    send_code, set_password = values["send_code"], values["set_password"]
+    interfaces = []
+
+    def receiver(interface, **_):
+        interfaces.append(interface)
+
+    signals.password_reset_confirmed.connect(receiver)
+    try:
+        assert send_code(rf.post("/"), "alice") == 60
+        with pytest.raises(exceptions.Throttled):
+            send_code(rf.post("/"), "alice")
+        code = people.emulator.outbox[0].code
+        assert "Use at least 8 characters." in set_password(rf.post("/"), "alice", code, "short")
+        wrong = set_password(rf.post("/"), "alice", "wrong", NEW_PASSWORD)
+        assert wrong == [str(exceptions.CodeInvalid.message)]
+        assert set_password(rf.post("/"), "alice", code, NEW_PASSWORD) == []
+    finally:
+        signals.password_reset_confirmed.disconnect(receiver)
+    assert people.can_sign_in("alice", NEW_PASSWORD)
+    assert interfaces == ["python"]

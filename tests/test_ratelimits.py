@@ -864,6 +864,8 @@ def test_repeats_of_one_network_are_limited(store, visitors, configure):
     assert 0 < repeats[-1].refusal.retry_after <= 300
     other = visitors.reserve("alice", "198.51.100.1/32", step="confirm", parts=["same"])
     assert other.is_repeat
+    configure(LIMITS={"confirm": {"network": None}})
+    assert visitors.reserve(step="confirm", parts=["same"]).is_repeat
 
 
 @pytest.mark.requirement("B11")

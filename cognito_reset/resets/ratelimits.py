@@ -87,7 +87,8 @@ NEW_NETWORKS_DIVISOR: Final = 5
 ASKED: Final = Rate(3, 3600)
 OWN_GUESSES: Final = Rate(2, 3600)
 ALL_OWN_GUESSES: Final = Rate(6, 3600)  # of all networks together, at one identifier
-# Repeats cost no limit, but each holds one of the server's threads: so many from one network.
+# Repeats cost no limit, but each holds one of the server's threads: so many from one network, unless
+# the site doesn't limit networks.
 REPEATS: Final = Rate(20, 300)
 # Attempts that are refused by a limit may still be compared with earlier requests, but only so often:
 # somebody who knows a used code could otherwise try passwords until one is a repeat.
@@ -294,7 +295,7 @@ class _Attempt:
                         cool_down=may_compare and self._is_cool_down(held, full, now),
                     )
                     return Reservation(self.step, refusal, is_first_refusal=number == 0)
-            elif self.limits and same and self._take_one(store, held, self.repeats, now) is None:
+            elif self.networks and same and self._take_one(store, held, self.repeats, now) is None:
                 wait = self._retry_after(held, [self.repeats], now)
                 return Reservation(self.step, Throttled(retry_after=wait))
             if same is not None:
@@ -313,7 +314,7 @@ class _Attempt:
         buckets = [self.request, *self.limits]
         if self.limits:
             buckets += [self.asked, *self.guesses, self.person_refusals, self.network_refusals]
-        if self.limits and self.request:
+        if self.networks and self.request:
             buckets.append(self.repeats)
         self.numbers = {bucket: _numbers(bucket) for bucket in buckets if bucket}
         return store.read(self.numbers) if self.numbers else {}

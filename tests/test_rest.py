@@ -351,5 +351,8 @@ def test_an_unknown_pool_in_the_path_is_not_found(people, caplog, method, url, c
     response = Client(headers=headers).generic(method, url, "{}", content_type)
     assert response.status_code == 404 or b"ResourceNotFoundException" in response.content
     assert people.emulator.calls == []
-    assert not [record for record in caplog.records if "\n" in record.getMessage()]
+    # Django itself logs the path, which its first releases of 5.2 don't escape (CVE-2025-48432).
+    assert "FORGED" not in str(
+        [r.getMessage() for r in caplog.records if r.name != "django.request"]
+    )
     assert {record.levelname for record in caplog.records} == {"WARNING"}

@@ -825,6 +825,7 @@ def test_half_and_all_of_the_sites_limit_are_logged(store, visitors, clock, conf
 @pytest.mark.requirement("B16")
 def test_a_large_limit_is_logged_too(store, visitors, configure, caplog):
     """A sample tells that about half is used."""
+    random.seed(1)  # a sample of 16 seldom looks half used when a quarter is
     configure(LIMITS={"request": {"site": "200/h"}})
     visitors.passed(50, "user-{}", "network {}")
     assert alarms(caplog) == []

@@ -97,9 +97,7 @@ COOL_DOWN_SECONDS: Final = 60
 # Of larger buckets of networks and of the site, a sample is read first.
 READ_WHOLE: Final = 64
 SAMPLE: Final = 16
-CROWDED: Final = (
-    10  # with so many held slots in the sample, all of the site's are counted for the log
-)
+CROWDED: Final = 10  # with so many held slots in the sample, the limit counts as half used
 ROUNDS: Final = 50  # after so many failed tries to take the slots, the store is treated as broken
 
 
@@ -150,7 +148,8 @@ class Reservation:
     def settle(self, error: ResetError | None) -> None:
         """
         Keep the answer for repeats of the request. Release all slots if Cognito never got the call, and
-        the request's own slot if the same request may succeed later. This may be called again with a later answer.
+        the request's own slot if the same request may succeed later. This may be called again with a
+        later answer.
         """
         self.state = "settled"
         own = [slot for slot in self.slots if slot.bucket.level == "repeat"]
@@ -184,8 +183,8 @@ def reserve(
 ) -> Reservation:
     """
     Reserve the slots of one attempt at ``step``, or return why it must not be carried out. If the same
-    request is under way, wait for its answer. ``networks`` are those of the client, the narrowest first. ``request_parts`` tell the
-    request from others; without any it is never a repeat.
+    request is under way, wait for its answer. ``networks`` are those of the client, the narrowest first.
+    ``request_parts`` tell the request from others; without any it is never a repeat.
 
     Raise Unavailable if the store fails, unless LIMITS_FAIL_OPEN lets everybody through.
     """

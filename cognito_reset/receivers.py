@@ -38,7 +38,7 @@ T = TypeVar("T")
 Outcome = ResetEvent.Outcome
 # A web server gives up a request after 30 seconds, of which the confirmation may have taken 16.
 SIGN_OUT_WAIT_SECONDS: Final = 5.0
-# What the log and the audit row have of an event as it is.
+# The arguments of a signal that the log line and the audit row contain unchanged.
 RECORDED: Final = ("outcome", "interface", "pool", "error_code", "aws_request_id")
 # OWASP's names for events, for log analysis.
 OWASP: Final[dict[str, str]] = {

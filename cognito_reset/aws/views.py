@@ -141,7 +141,7 @@ def _report(request: HttpRequest, bug: Exception) -> HttpResponseBase:
 
 
 def _refused(error: exceptions.APIException) -> tuple[str, str, int]:
-    """Return Cognito's name, the text and the status for one of DRF's errors or of the site's hook's."""
+    """Return Cognito's name, the text and the status for an error of DRF or of PRE_SEND_HOOK."""
     found = problems(error)
     text = " ".join(problem.detail for problem in found)
     if not isinstance(error, exceptions.ValidationError):

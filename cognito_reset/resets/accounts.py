@@ -1,4 +1,4 @@
-"""Find the site's own user to whom a reset belongs."""
+"""Find the local user whose password was reset at Cognito."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 @sensitive_variables()
 def local_user(pool: str, username: str) -> AbstractBaseUser | None:
     """
-    Return the site's user to whom ``username``, as it was sent to Cognito, belongs, or ``None``.
+    Return the local user for ``username``, as it was sent to Cognito, or ``None``.
 
-    USER_RESOLVER decides if it is set. Otherwise it must be exactly one user without a usable password on
-    this site, and found by a field that Cognito lets nobody else claim. The case of ASCII letters only
-    counts if it is needed to tell users apart, because most pools ignore it.
+    USER_RESOLVER decides if it is set. Otherwise exactly one user without a usable password must match, in a
+    field whose value nobody else can have in Cognito. The case of ASCII letters is ignored, as in most pools,
+    unless several users match.
     """
     if conf.user_resolver:
         return conf.user_resolver(username)

@@ -60,7 +60,7 @@ class Attempt:
     """
     What is known of a request. ``interface`` is "pages", "rest", "aws" or "python"; ``request`` is
     ``None`` outside of an HTTP request, where the limits of networks don't apply; ``invocation_id`` is the same for all
-    tries of a client that repeats its requests by itself; ``username`` is set once it is validated.
+    tries if a client retries by itself; ``username`` is set once it is validated.
     """
 
     pool: str
@@ -269,7 +269,7 @@ def validate(
 def make_serializer(
     serializer_class: type[RequestCodeSerializer], pool: str, **kwargs: Any
 ) -> RequestCodeSerializer:
-    """Return the serializer as it is for this pool: its labels and rules follow the pool's settings."""
+    """Return the serializer with the labels and rules that the pool's settings require."""
     context: dict[str, Any] = {"pool": conf.pool(pool)}
     if issubclass(serializer_class, ConfirmResetSerializer):
         context["policy"] = get_policy(pool)

@@ -259,8 +259,9 @@ def test_a7_only_refusals_wait_at_the_confirm_step(people, settings, make_interf
         response, seconds = timed(lambda name=name: make_interface().confirm(name))
         assert response.status_code == 400
         assert seconds >= 1
+    with_settings(settings, UNIFORM_RESPONSE_SECONDS=5)
     _response, seconds = timed(lambda: make_interface().confirm("alice", code, NEW_PASSWORD))
-    assert seconds < 1
+    assert seconds < 5
 
 
 @every_interface
@@ -274,15 +275,15 @@ def test_what_is_not_sent_is_answered_at_once(people, settings, make_interface, 
     with_settings(settings, UNIFORM_RESPONSE_SECONDS=5)
     response, seconds = timed(send)
     assert interface.is_throttled(response)
-    assert seconds < 2
+    assert seconds < 5
     response, seconds = timed(lambda: send(""))
     assert response.status_code == 400
-    assert seconds < 2
+    assert seconds < 5
     with_settings(settings, LIMITS=False)
     people.emulator.fail_next(OPERATIONS[step], ConnectRefused(), times=2)
     response, seconds = timed(send)
     assert interface.is_unavailable(response)
-    assert seconds < 2
+    assert seconds < 5
 
 
 SENT = (
@@ -593,7 +594,9 @@ def test_a8_whoever_finds_no_permit_is_refused_at_once(
     def meanwhile(request):
         if not answers:
             answers.append(None)
+            with_settings(settings, UNIFORM_RESPONSE_SECONDS=5)
             answers[0] = timed(lambda: getattr(make_interface(), step)("bob"))
+            with_settings(settings, UNIFORM_RESPONSE_SECONDS=0)
         return {}
 
     with_settings(
@@ -601,12 +604,11 @@ def test_a8_whoever_finds_no_permit_is_refused_at_once(
         MAX_CONCURRENT_CALLS=1,
         CLIENT_METADATA=meanwhile,
         LIMITS={step: {"identifier": "1/h"}},
-        UNIFORM_RESPONSE_SECONDS=0.5,
     )
     assert make_interface().request("alice").status_code == make_interface.SENT
     response, seconds = answers[0]
     assert make_interface().is_unavailable(response)
-    assert seconds < 0.5
+    assert seconds < 5
     assert "cognito_reset.busy" in caplog.text
     assert not make_interface().is_throttled(getattr(make_interface(), step)("bob"))
 
@@ -631,16 +633,16 @@ def test_a8_the_circuit_breaker_answers_for_a_cognito_that_hangs(
     people, settings, make_interface, step
 ):
     """After three calls without an answer, requests are refused at once."""
-    with_settings(settings, UNIFORM_RESPONSE_SECONDS=1)
     for _ in range(3):
         people.emulator.fail_next(OPERATIONS[step], Timeout())
         getattr(make_interface(), step)("alice")
     assert wait_until_idle(10)
     people.emulator.calls.clear()
+    with_settings(settings, UNIFORM_RESPONSE_SECONDS=5)
     for send in (make_interface().request, make_interface().confirm):
         response, seconds = timed(lambda send=send: send("alice"))
         assert make_interface().is_unavailable(response)
-        assert seconds < 1
+        assert seconds < 5
     assert people.emulator.calls == []
 
 

@@ -439,7 +439,7 @@ def test_c3_a_trickle_ends_within_the_total_time(settings, wire):
     start = time.monotonic()
     with pytest.raises(exceptions.OutcomeUnknown) as caught:
         CALLS["ConfirmForgotPassword"](made)
-    assert 1 <= time.monotonic() - start < 2  # a busy machine may be late
+    assert 1 <= time.monotonic() - start < 10  # the answer would take 50
     assert caught.value.aws_code == "DeadlineExceeded"
     with pytest.raises(exceptions.Busy):
         CALLS["ConfirmForgotPassword"](made)

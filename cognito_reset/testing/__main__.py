@@ -8,6 +8,7 @@ import sys
 import threading
 
 from cognito_reset.testing.emulator import Emulator
+from cognito_reset.testing.instructions import instructions
 from cognito_reset.testing.server import serve
 
 
@@ -16,8 +17,15 @@ def main(arguments: list[str] | None = None) -> None:
         prog="python -m cognito_reset.testing",
         description="An emulator of Amazon Cognito user pools for tests and demonstrations.",
     )
-    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="where to listen: localhost is IPv4 and IPv6"
+    )
     parser.add_argument("--port", type=int, default=9229)
+    parser.add_argument(
+        "--region",
+        default="us-east-1",
+        help="the Region of pools whose request doesn't name one in its signature",
+    )
     parser.add_argument(
         "--allow-origin",
         action="append",
@@ -29,8 +37,9 @@ def main(arguments: list[str] | None = None) -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    with serve(Emulator(), chosen.host, chosen.port, allowed_origins=chosen.allow_origin) as server:
-        sys.stdout.write(f"{server.url}\n")
+    emulator = Emulator(region=chosen.region)
+    with serve(emulator, chosen.host, chosen.port, allowed_origins=chosen.allow_origin) as server:
+        sys.stdout.write(instructions(server.url, chosen.region))
         sys.stdout.flush()
         stop.wait()
 

@@ -15,6 +15,7 @@ from cognito_reset.testing.errors import (
 )
 from cognito_reset.testing.messages import MEDIUMS, simulated_details
 from cognito_reset.testing.pools import Pool
+from cognito_reset.testing.registration import new_user, set_attributes
 from cognito_reset.testing.state import State
 from cognito_reset.testing.users import User
 
@@ -34,7 +35,7 @@ def sign_up(state: State, request: Request) -> dict[str, Any]:
     if any(item["Name"].endswith("_verified") for item in attributes):
         raise not_authorized("A client attempted to write unauthorized attribute")
     pool.check_password(request.get("Password", ""), refusal=_REFUSAL)
-    user = _new_user(state, pool, username, "UNCONFIRMED", attributes, exists="User already exists")
+    user = new_user(state, pool, username, "UNCONFIRMED", attributes, exists="User already exists")
     user.set_password(request["Password"], state.now())
     details = _send_sign_up_code(state, pool, user, "sign_up", request, client_id=client.id)
     return {"UserConfirmed": False, "UserSub": user.sub, **details}
@@ -72,7 +73,7 @@ def confirm_sign_up(state: State, request: Request) -> dict[str, Any]:
     attribute = _sign_up_attribute(pool, user)
     if attribute is not None:
         verified = [{"Name": f"{attribute}_verified", "Value": "true"}]
-        _set_attributes(pool, user, verified, force=request.get("ForceAliasCreation", False))
+        set_attributes(state, pool, user, verified, force=request.get("ForceAliasCreation", False))
     user.sign_up_codes.clear()
     return _confirmed(state, pool, user, request, client_id=client.id)
 
@@ -103,7 +104,7 @@ def admin_create_user(state: State, request: Request) -> dict[str, Any]:
         if passwordless and not password and state.options.resend_needs_temporary_password:
             raise invalid_parameter("A temporary password is required to resend an invitation.")
     else:
-        user = _new_user(
+        user = new_user(
             state,
             pool,
             username,
@@ -115,6 +116,7 @@ def admin_create_user(state: State, request: Request) -> dict[str, Any]:
         if passwordless and not password:
             user.status = "CONFIRMED"
             return {"User": user.summary()}
+    state.remember(user)
     user.set_password(password or pool.new_password(state.rng), state.now())
     if action != "SUPPRESS":
         _invite(state, pool, user, request)
@@ -134,7 +136,16 @@ def admin_set_user_password(state: State, request: Request) -> dict[str, Any]:
 def admin_update_user_attributes(state: State, request: Request) -> dict[str, Any]:
     pool = state.pool(request["UserPoolId"])
     user = pool.user(request["Username"])
-    _set_attributes(pool, user, request["UserAttributes"])
+    set_attributes(state, pool, user, request["UserAttributes"])
+    user.modified = state.now()
+    return {}
+
+
+def admin_delete_user_attributes(state: State, request: Request) -> dict[str, Any]:
+    pool = state.pool(request["UserPoolId"])
+    user = pool.user(request["Username"])
+    gone = [{"Name": name, "Value": ""} for name in request["UserAttributeNames"]]
+    set_attributes(state, pool, user, gone)
     user.modified = state.now()
     return {}
 
@@ -158,68 +169,10 @@ def admin_delete_user(state: State, request: Request) -> dict[str, Any]:
     pool = state.pool(request["UserPoolId"])
     user = pool.user(request["Username"])
     del pool.users[user.username]
+    for group in pool.groups.values():
+        group.members = [name for name in group.members if name != user.username]
     state.end_sessions(user)
     return {}
-
-
-def admin_set_user_mfa_preference(state: State, request: Request) -> dict[str, Any]:
-    user = state.pool(request["UserPoolId"]).user(request["Username"])
-    names = {
-        "SMSMfaSettings": "SMS_MFA",
-        "EmailMfaSettings": "EMAIL_OTP",
-        "SoftwareTokenMfaSettings": "SOFTWARE_TOKEN_MFA",
-    }
-    chosen = {name: request[member] for member, name in names.items() if member in request}
-    preferred = [name for name, setting in chosen.items() if setting.get("PreferredMfa")]
-    if len(preferred) > 1:
-        raise invalid_parameter("Only one MFA setting can be preferred.")
-    for name, setting in chosen.items():
-        user.mfa = [kept for kept in user.mfa if kept != name]
-        if setting.get("Enabled"):
-            user.mfa.append(name)
-        if user.preferred_mfa == name:
-            user.preferred_mfa = ""
-    if preferred:
-        user.preferred_mfa = preferred[0]
-    return {}
-
-
-def _new_user(
-    state: State,
-    pool: Pool,
-    username: str,
-    status: str,
-    attributes: list[dict[str, str]],
-    *,
-    exists: str,
-    force: bool = False,
-) -> User:
-    pool.check_username(username)
-    if pool.find(username) is not None:
-        raise CognitoError("UsernameExistsException", exists)
-    user = state.add_user(pool, username, status)
-    try:
-        if pool.username_attributes:
-            contact = "email" if "@" in username else "phone_number"
-            attributes = [*attributes, {"Name": contact, "Value": username}]
-        _set_attributes(pool, user, attributes, force=force)
-    except CognitoError:
-        del pool.users[user.username]
-        raise
-    return user
-
-
-def _set_attributes(
-    pool: Pool, user: User, attributes: list[dict[str, str]], *, force: bool = False
-) -> None:
-    """Set all attributes, or none if one of them is refused."""
-    before = dict(user.attributes)
-    try:
-        user.set_attributes(attributes)
-        pool.claim_aliases(user, force=force)
-    except CognitoError:
-        user.attributes = before
-        raise
 
 
 def _sign_up_attribute(pool: Pool, user: User) -> str | None:
@@ -251,6 +204,8 @@ def _confirmed(
 ) -> dict[str, Any]:
     user.status = "CONFIRMED"
     user.modified = state.now()
+    # This trigger runs afterwards and can't undo the confirmation: reports say that the user is confirmed.
+    state.keep_changes()
     event = state.event(
         pool,
         user,
@@ -287,8 +242,8 @@ OPERATIONS: Final = {
     "AdminCreateUser": admin_create_user,
     "AdminSetUserPassword": admin_set_user_password,
     "AdminUpdateUserAttributes": admin_update_user_attributes,
+    "AdminDeleteUserAttributes": admin_delete_user_attributes,
     "AdminDisableUser": admin_disable_user,
     "AdminEnableUser": admin_enable_user,
     "AdminDeleteUser": admin_delete_user,
-    "AdminSetUserMFAPreference": admin_set_user_mfa_preference,
 }

@@ -6,6 +6,8 @@ import string
 from typing import Any, Final
 
 from cognito_reset.testing.errors import CognitoError, invalid_parameter, not_found
+from cognito_reset.testing.mfa import configured
+from cognito_reset.testing.paging import page
 from cognito_reset.testing.pools import DEFAULT_FLOWS, Client, Pool, Secret
 from cognito_reset.testing.state import State
 
@@ -25,21 +27,23 @@ def create_user_pool(state: State, request: Request) -> dict[str, Any]:
         raise invalid_parameter(
             "Only one of the aliasAttributes or usernameAttributes can be set in a user pool."
         )
-    _check_recovery(request)
+    _check_settings(request)
+    mfa = configured(request, before={})
     now = state.now()
-    pool = Pool(f"{state.region}_{state.random(9)}", request, now, now)
+    pool = Pool(f"{state.asked_region}_{state.random(9)}", request, now, now, mfa)
     state.pools[pool.id] = pool
-    return {"UserPool": _pool_view(state, pool)}
+    return {"UserPool": _pool_view(pool)}
 
 
 def describe_user_pool(state: State, request: Request) -> dict[str, Any]:
-    return {"UserPool": _pool_view(state, state.pool(request["UserPoolId"]))}
+    return {"UserPool": _pool_view(state.pool(request["UserPoolId"]))}
 
 
 def update_user_pool(state: State, request: Request) -> dict[str, Any]:
     """Update a pool. As on AWS, settings that the request leaves out get their defaults."""
     pool = state.pool(request.pop("UserPoolId"))
-    _check_recovery(request)
+    _check_settings(request, before=pool.settings)
+    pool.mfa = configured(request, before=pool.mfa)
     kept: Request = {name: pool.settings[name] for name in _IMMUTABLE if name in pool.settings}
     pool.settings = {"PoolName": pool.settings["PoolName"], **request, **kept}
     pool.modified = state.now()
@@ -55,9 +59,7 @@ def delete_user_pool(state: State, request: Request) -> dict[str, Any]:
 
 
 def list_user_pools(state: State, request: Request) -> dict[str, Any]:
-    start = int(request.get("NextToken", "0"))
-    end = start + request["MaxResults"]
-    pools = list(state.pools.values())
+    pools, more = page(list(state.pools.values()), request, limit="MaxResults")
     listed = [
         {
             "Id": pool.id,
@@ -65,9 +67,9 @@ def list_user_pools(state: State, request: Request) -> dict[str, Any]:
             "CreationDate": pool.created.timestamp(),
             "LastModifiedDate": pool.modified.timestamp(),
         }
-        for pool in pools[start:end]
+        for pool in pools
     ]
-    return {"UserPools": listed, **({"NextToken": str(end)} if end < len(pools) else {})}
+    return {"UserPools": listed, **more}
 
 
 def create_user_pool_client(state: State, request: Request) -> dict[str, Any]:
@@ -82,6 +84,20 @@ def create_user_pool_client(state: State, request: Request) -> dict[str, Any]:
         _add_secret(state, client, given)
     pool.clients[client.id] = client
     return {"UserPoolClient": _client_view(client)}
+
+
+def list_user_pool_clients(state: State, request: Request) -> dict[str, Any]:
+    clients = list(state.pool(request["UserPoolId"]).clients.values())
+    listed, more = page(clients, request, limit="MaxResults")
+    views = [
+        {
+            "ClientId": client.id,
+            "UserPoolId": client.pool_id,
+            "ClientName": client.settings["ClientName"],
+        }
+        for client in listed
+    ]
+    return {"UserPoolClients": views, **more}
 
 
 def describe_user_pool_client(state: State, request: Request) -> dict[str, Any]:
@@ -129,11 +145,27 @@ def list_user_pool_client_secrets(state: State, request: Request) -> dict[str, A
     return {"ClientSecrets": [_secret_view(secret) for secret in client.secrets]}
 
 
-def _check_recovery(request: Request) -> None:
+def _check_settings(request: Request, *, before: Request | None = None) -> None:
+    """
+    Refuse settings that contradict each other. UnusedAccountValidityDays can't be set in a pool that has,
+    or had, TemporaryPasswordValidityDays (botocore's model, PasswordPolicyType); 0 is as good as unset.
+    The words: https://github.com/aws/aws-sdk-js/issues/3817
+    """
     mechanisms = request.get("AccountRecoverySetting", {}).get("RecoveryMechanisms", [])
     names = [option["Name"] for option in mechanisms]
     if "admin_only" in names and len(names) > 1:
         raise invalid_parameter("admin_only cannot be combined with other recovery mechanisms.")
+    policies = [
+        settings.get("Policies", {}).get("PasswordPolicy", {})
+        for settings in (request, before or {})
+    ]
+    if request.get("AdminCreateUserConfig", {}).get("UnusedAccountValidityDays") and any(
+        policy.get("TemporaryPasswordValidityDays") for policy in policies
+    ):
+        raise invalid_parameter(
+            "Please use TemporaryPasswordValidityDays in PasswordPolicy instead of "
+            "UnusedAccountValidityDays"
+        )
 
 
 def _add_secret(state: State, client: Client, value: str | None) -> Secret:
@@ -146,7 +178,7 @@ def _secret_view(secret: Secret) -> dict[str, Any]:
     return {"ClientSecretId": secret.id, "ClientSecretCreateDate": secret.created.timestamp()}
 
 
-def _pool_view(state: State, pool: Pool) -> dict[str, Any]:
+def _pool_view(pool: Pool) -> dict[str, Any]:
     settings = dict(pool.settings)
     schema = settings.pop("Schema", [])
     return {
@@ -154,10 +186,17 @@ def _pool_view(state: State, pool: Pool) -> dict[str, Any]:
         "UserPoolTier": "ESSENTIALS",
         **settings,
         "Policies": {**settings.get("Policies", {}), "PasswordPolicy": pool.policy},
+        # AWS shows both names of the validity, though it takes only one of them:
+        # https://github.com/pulumi/pulumi-aws-native/issues/1256
+        "AdminCreateUserConfig": {
+            "AllowAdminCreateUserOnly": False,
+            "UnusedAccountValidityDays": pool.temporary_days,
+            **settings.get("AdminCreateUserConfig", {}),
+        },
         "SchemaAttributes": schema,
         "Id": pool.id,
         "Name": settings.pop("PoolName"),
-        "Arn": f"arn:aws:cognito-idp:{state.region}:123456789012:userpool/{pool.id}",
+        "Arn": pool.arn,
         "EstimatedNumberOfUsers": len(pool.users),
         "CreationDate": pool.created.timestamp(),
         "LastModifiedDate": pool.modified.timestamp(),
@@ -185,6 +224,7 @@ OPERATIONS: Final = {
     "DeleteUserPool": delete_user_pool,
     "ListUserPools": list_user_pools,
     "CreateUserPoolClient": create_user_pool_client,
+    "ListUserPoolClients": list_user_pool_clients,
     "DescribeUserPoolClient": describe_user_pool_client,
     "UpdateUserPoolClient": update_user_pool_client,
     "DeleteUserPoolClient": delete_user_pool_client,

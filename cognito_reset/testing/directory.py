@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from cognito_reset.testing.errors import invalid_parameter
+from cognito_reset.testing.paging import page
 from cognito_reset.testing.state import State
 from cognito_reset.testing.users import User
 
@@ -34,19 +35,14 @@ _SEARCHABLE: Final[dict[str, Callable[[User], str]]] = {
 
 
 def list_users(state: State, request: Request) -> dict[str, Any]:
-    """List users in the order of creation. The token is the number of users on earlier pages."""
+    """List users in the order of creation."""
     pool = state.pool(request["UserPoolId"])
     fits = _filter(request.get("Filter", ""))
     users = [user for user in pool.users.values() if fits(user)]
-    token = request.get("PaginationToken", "")
-    if token and not re.fullmatch(r"after-\d+", token):
-        raise invalid_parameter("Invalid pagination token.")
-    if state.options.list_starts_with_empty_page and not token:
+    if state.options.list_starts_with_empty_page and "PaginationToken" not in request:
         return {"Users": [], "PaginationToken": "after-0"}
-    start = int(token.removeprefix("after-") or 0)
-    end = start + (request.get("Limit") or 60)
-    page = [_shown(user, request.get("AttributesToGet")) for user in users[start:end]]
-    return {"Users": page, **({"PaginationToken": f"after-{end}"} if end < len(users) else {})}
+    listed, more = page(users, request, limit="Limit", token="PaginationToken")
+    return {"Users": [_shown(user, request.get("AttributesToGet")) for user in listed], **more}
 
 
 def admin_get_user(state: State, request: Request) -> dict[str, Any]:

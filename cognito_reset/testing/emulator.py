@@ -10,7 +10,18 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from cognito_reset.testing import accounts, administration, directory, recovery, sign_in, wire
+from cognito_reset.testing import (
+    accounts,
+    administration,
+    challenges,
+    directory,
+    groups,
+    mfa,
+    recovery,
+    sign_in,
+    tags,
+    wire,
+)
 from cognito_reset.testing.errors import CognitoError
 from cognito_reset.testing.faults import Error, Fault
 from cognito_reset.testing.messages import Message
@@ -23,9 +34,13 @@ from cognito_reset.testing.validation import checked, is_signed
 OPERATIONS: Final[dict[str, Callable[[State, dict[str, Any]], dict[str, Any]]]] = {
     **accounts.OPERATIONS,
     **administration.OPERATIONS,
+    **challenges.OPERATIONS,
     **directory.OPERATIONS,
+    **groups.OPERATIONS,
+    **mfa.OPERATIONS,
     **recovery.OPERATIONS,
     **sign_in.OPERATIONS,
+    **tags.OPERATIONS,
 }
 HOOKS: Final = ("CustomMessage", "PostConfirmation", "UserMigration")
 
@@ -37,6 +52,8 @@ class Emulator:
     Pools, clients and users are created by the same operations as on AWS: with ``handle()``, with a
     boto3 client on which the emulator is mounted, or over HTTP (``serve()``). An emulator can be
     used from many threads. It stores nothing outside of this process.
+
+    ``region`` is that of new pools, unless the signature of a request names another one.
 
     With a ``seed``, ids, secrets and codes are the same each time. ``now`` replaces the clock, and
     ``new_code`` creates the codes.
@@ -129,7 +146,7 @@ class Emulator:
 
     def add_federated_user(self, pool_id: str, username: str, *, email: str = "") -> None:
         """Add a user of an identity provider (EXTERNAL_PROVIDER). No operation can do that."""
-        with self._state.lock:
+        with self._state.lock, self._state.operation():
             pool = self._state.pool(pool_id)
             user = self._state.add_user(pool, username, "EXTERNAL_PROVIDER")
             if email:
@@ -152,7 +169,10 @@ class Emulator:
         try:
             operation = wire.operation_of(headers)
             status, body, fault = self._perform(
-                operation, wire.parsed(raw), authorized="authorization" in headers
+                operation,
+                wire.parsed(raw),
+                authorized="authorization" in headers,
+                region=wire.region_of(headers),
             )
         except CognitoError as error:
             status, body = error.status, error.body
@@ -164,7 +184,7 @@ class Emulator:
         return self._closed.wait(seconds)
 
     def _perform(
-        self, operation: str, body: Any, *, authorized: bool
+        self, operation: str, body: Any, *, authorized: bool, region: str = ""
     ) -> tuple[int, dict[str, Any], Fault | None]:
         with self._state.lock:
             queue = self._faults[operation]
@@ -174,12 +194,14 @@ class Emulator:
         status = 200
         answer: dict[str, Any] = {}
         if fault is None or fault.processed:
-            status, answer = self._result(operation, body, authorized=authorized)
+            status, answer = self._result(operation, body, authorized=authorized, region=region)
         if isinstance(fault, Error):
             return self._status(fault), fault.body, None
         return status, answer, fault
 
-    def _result(self, operation: str, body: Any, *, authorized: bool) -> tuple[int, dict[str, Any]]:
+    def _result(
+        self, operation: str, body: Any, *, authorized: bool, region: str
+    ) -> tuple[int, dict[str, Any]]:
         try:
             if operation not in OPERATIONS:
                 raise CognitoError("UnknownOperationException", "")
@@ -188,7 +210,8 @@ class Emulator:
                     "MissingAuthenticationTokenException", "Missing Authentication Token"
                 )
             request = checked(operation, body)
-            with self._state.lock:
+            with self._state.lock, self._state.operation():
+                self._state.asked_region = region or self._state.region
                 result = OPERATIONS[operation](self._state, request)
                 # Copy the result, because other threads may change the state meanwhile.
                 return 200, json.loads(json.dumps(result))

@@ -24,6 +24,13 @@ _POOL: Final = {
     "PoolName": "tests",
     "AliasAttributes": ["email", "phone_number", "preferred_username"],
     "AutoVerifiedAttributes": ["email"],
+    # As AWS recommends, both contacts recover an account, except the one that is the second factor.
+    "AccountRecoverySetting": {
+        "RecoveryMechanisms": [
+            {"Name": "verified_phone_number", "Priority": 1},
+            {"Name": "verified_email", "Priority": 2},
+        ]
+    },
 }
 _CLIENT: Final = {
     "ClientName": "tests",

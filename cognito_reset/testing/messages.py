@@ -19,6 +19,10 @@ _TEXTS: Final = {
     ),
     "sign_up": ("Your verification code", f"Your confirmation code is {PLACEHOLDER}"),
     "resend_code": ("Your verification code", f"Your confirmation code is {PLACEHOLDER}"),
+    "authentication": (
+        "Your authentication code",
+        f"Your authentication code is {PLACEHOLDER}",
+    ),
     "invitation": (
         "Your temporary password",
         f"Your username is {USERNAME_PLACEHOLDER} and temporary password is {PLACEHOLDER}.",
@@ -31,8 +35,9 @@ class Message:
     """
     A mail or an SMS as the person receives it.
 
-    ``kind`` is forgot_password, admin_reset_password, sign_up, resend_code or invitation. In an
-    invitation, ``code`` is the temporary password. ``destination`` isn't masked.
+    ``kind`` is forgot_password, admin_reset_password, sign_up, resend_code, authentication (the second
+    factor of a sign-in) or invitation. In an invitation, ``code`` is the temporary password.
+    ``destination`` isn't masked.
     """
 
     username: str
@@ -57,9 +62,17 @@ class Message:
         }
 
 
-def template(kind: str, medium: str, settings: dict[str, Any]) -> tuple[str, str]:
+def template(
+    kind: str, medium: str, settings: dict[str, Any], mfa: dict[str, Any]
+) -> tuple[str, str]:
     """Return subject and body with placeholders: those of the pool, or else the default ones."""
     subject, body = _TEXTS[kind]
+    if kind == "authentication" and medium == "EMAIL":
+        message = mfa.get("EmailMfaConfiguration", {})
+        return message.get("Subject", subject), message.get("Message", body)
+    if kind == "authentication":
+        message = mfa.get("SmsMfaConfiguration", {})
+        return subject, message.get("SmsAuthenticationMessage", body)
     if kind == "invitation":
         invite = settings.get("AdminCreateUserConfig", {}).get("InviteMessageTemplate", {})
         subject = invite.get("EmailSubject", subject)

@@ -32,9 +32,22 @@ DEFAULT_POLICY: Final = {
     "RequireLowercase": True,
     "RequireNumbers": True,
     "RequireSymbols": True,
-    "TemporaryPasswordValidityDays": 7,
 }
+#: The account of all pools. AWS uses this number in its own examples.
+ACCOUNT: Final = "123456789012"
 DEFAULT_FLOWS: Final = ["ALLOW_CUSTOM_AUTH", "ALLOW_REFRESH_TOKEN_AUTH", "ALLOW_USER_SRP_AUTH"]
+
+
+def is_email(name: str) -> bool:
+    return "@" in name
+
+
+def is_phone_number(name: str) -> bool:
+    return name.startswith("+") and name[1:].isdigit()
+
+
+def is_contact(name: str) -> bool:
+    return is_email(name) or is_phone_number(name)
 
 
 @dataclass
@@ -99,16 +112,40 @@ class Client:
 
 
 @dataclass
+class Group:
+    """A group of users. ``settings`` are the members of CreateGroup's request."""
+
+    settings: dict[str, Any]
+    created: datetime
+    modified: datetime
+    #: Usernames, in the order in which they were added.
+    members: list[str] = field(default_factory=list)
+
+
+@dataclass
 class Pool:
-    """A user pool. ``settings`` are the members of CreateUserPool's request."""
+    """
+    A user pool. ``settings`` are the members of CreateUserPool's request, and ``mfa`` those of
+    SetUserPoolMfaConfig's.
+    """
 
     id: str
     settings: dict[str, Any]
     created: datetime
     modified: datetime
+    mfa: dict[str, Any] = field(default_factory=dict)
     users: dict[str, User] = field(default_factory=dict)
     clients: dict[str, Client] = field(default_factory=dict)
+    groups: dict[str, Group] = field(default_factory=dict)
     hooks: dict[str, Hook] = field(default_factory=dict)
+
+    @property
+    def region(self) -> str:
+        return self.id.rpartition("_")[0]
+
+    @property
+    def arn(self) -> str:
+        return f"arn:aws:cognito-idp:{self.region}:{ACCOUNT}:userpool/{self.id}"
 
     @property
     def username_attributes(self) -> list[str]:
@@ -147,11 +184,12 @@ class Pool:
         free = attribute in ("preferred_username", *self.username_attributes)
         return value if free or user.has_verified(attribute) else ""
 
-    def claim_aliases(self, user: User, *, force: bool) -> None:
+    def rivals(self, user: User, *, force: bool) -> list[tuple[User, str]]:
         """
-        Check that nobody else has the user's aliases. With ``force``, the user takes them over, and
-        they become unverified for the other users.
+        Check that nobody else has the user's aliases. With ``force``, return the other users and
+        the contacts that the user takes from them.
         """
+        rivals = []
         for attribute in (*self.username_attributes, *self.alias_attributes):
             wanted = self.alias(user, attribute)
             for other in self.users.values():
@@ -162,7 +200,8 @@ class Pool:
                     raise CognitoError(
                         "AliasExistsException", f"An account with the {attribute} already exists."
                     )
-                other.attributes[f"{attribute}_verified"] = "false"
+                rivals.append((other, attribute))
+        return rivals
 
     def user(self, name: str) -> User:
         user = self.find(name)
@@ -172,7 +211,10 @@ class Pool:
 
     @property
     def recovery_mechanisms(self) -> list[str]:
-        """Return the attributes that may recover an account, best first; [] if only staff may."""
+        """
+        Return the attributes that may recover an account, best first; [] if only staff may. AWS
+        prefers SMS to email if AccountRecoverySetting is absent: botocore's model, CreateUserPool.
+        """
         setting = self.settings.get("AccountRecoverySetting", {})
         mechanisms = setting.get("RecoveryMechanisms")
         if not mechanisms:
@@ -181,9 +223,18 @@ class Pool:
         return [name.removeprefix("verified_") for name in names if name != "admin_only"]
 
     def recovery_attribute(self, user: User) -> str | None:
-        """Return the contact that receives the user's code. The second factor's never does."""
+        """
+        Return the contact that receives the user's code.
+
+        With AccountRecoverySetting, a contact that is the user's second factor can't recover. Without
+        it, as in pools older than the setting, it can: botocore's model, CreateUserPool, and
+        https://docs.aws.amazon.com/cdk/api/v2/docs/aws-cdk-lib.aws_cognito.AccountRecovery.html
+        (PHONE_AND_EMAIL).
+        """
+        chosen = self.settings.get("AccountRecoverySetting", {}).get("RecoveryMechanisms")
+        excluded = user.mfa_attributes if chosen else set()
         for attribute in self.recovery_mechanisms:
-            if user.has_verified(attribute) and attribute != user.mfa_attribute:
+            if user.has_verified(attribute) and attribute not in excluded:
                 return attribute
         return None
 
@@ -191,8 +242,18 @@ class Pool:
     def policy(self) -> dict[str, Any]:
         policy = self.settings.get("Policies", {}).get("PasswordPolicy")
         if policy is None:
-            return dict(DEFAULT_POLICY)
-        return {"MinimumLength": 8, "TemporaryPasswordValidityDays": 7, **policy}
+            return {**DEFAULT_POLICY, "TemporaryPasswordValidityDays": self.temporary_days}
+        return {"MinimumLength": 8, **policy, "TemporaryPasswordValidityDays": self.temporary_days}
+
+    @property
+    def temporary_days(self) -> int:
+        """
+        Return how long a temporary password is valid. UnusedAccountValidityDays is the older name, and
+        0 means the default (botocore's model, PasswordPolicyType).
+        """
+        policy = self.settings.get("Policies", {}).get("PasswordPolicy", {})
+        older = self.settings.get("AdminCreateUserConfig", {}).get("UnusedAccountValidityDays")
+        return policy.get("TemporaryPasswordValidityDays") or older or 7
 
     def check_password(
         self, password: str, *, refusal: str = "Password does not conform to policy"
@@ -235,17 +296,15 @@ class Pool:
         return "".join(rng.choice(kinds[n % len(kinds)]) for n in range(length))
 
     def temporary_password_expired(self, user: User, now: datetime) -> bool:
-        days = self.policy.get("TemporaryPasswordValidityDays") or 7
-        return user.password_set_at is not None and now >= user.password_set_at + timedelta(
-            days=days
-        )
+        validity = timedelta(days=self.temporary_days)
+        return user.password_set_at is not None and now >= user.password_set_at + validity
 
     def check_username(self, name: str) -> None:
         """
         Check a new username. It must be a contact if users sign in with a contact, and mustn't look
         like one if contacts are aliases.
         """
-        forms = {"email": "@" in name, "phone_number": name.startswith("+") and name[1:].isdigit()}
+        forms = {"email": is_email(name), "phone_number": is_phone_number(name)}
         names = {"email": ("an", "email"), "phone_number": ("a", "phone number")}
         wanted = self.username_attributes
         if wanted and not any(forms[attribute] for attribute in wanted):

@@ -18,6 +18,7 @@ from cognito_reset.testing.errors import (
     not_authorized,
 )
 from cognito_reset.testing.messages import simulated_details
+from cognito_reset.testing.migration import migrated
 from cognito_reset.testing.pools import Client, Pool
 from cognito_reset.testing.state import State
 from cognito_reset.testing.users import User
@@ -39,7 +40,7 @@ def forgot_password(state: State, request: Request) -> dict[str, Any]:
     client.check_context(request)
     if not pool.recovery_mechanisms:
         raise not_authorized(ADMIN_ONLY)
-    user = pool.find(username) or _migrated(state, pool, client, request)
+    user = pool.find(username) or migrated(state, pool, client, request)
     if user is None:
         return {"CodeDeliveryDetails": _unknown_user(state, pool, client, username)}
     try:
@@ -80,10 +81,11 @@ def confirm_forgot_password(state: State, request: Request) -> dict[str, Any]:
     pool.check_history(user, password)
     if user.status == "UNCONFIRMED" and not state.options.unconfirmed_may_confirm:
         raise CognitoError("UserNotConfirmedException", "User is not confirmed.")
-    before = (list(user.passwords), user.password_set_at, user.status, user.modified)
+    user.reset_codes.clear()
+    if not state.options.password_changed_when_trigger_fails:
+        state.remember(user)
     user.set_password(password, state.now())
     user.status = "CONFIRMED"
-    user.reset_codes.clear()
     event = state.event(
         pool,
         user,
@@ -92,12 +94,7 @@ def confirm_forgot_password(state: State, request: Request) -> dict[str, Any]:
         client_id=client.id,
         metadata=request.get("ClientMetadata"),
     )
-    try:
-        state.call_hook(pool, "PostConfirmation", event)
-    except CognitoError:
-        if not state.options.password_changed_when_trigger_fails:
-            user.passwords, user.password_set_at, user.status, user.modified = before
-        raise
+    state.call_hook(pool, "PostConfirmation", event)
     return {}
 
 
@@ -167,31 +164,6 @@ def _check_code(state: State, user: User, given: str) -> None:
     if not live or given in [code.value for code in user.reset_codes]:
         raise CognitoError("ExpiredCodeException", OLD_CODE)
     raise CognitoError("CodeMismatchException", WRONG_CODE)
-
-
-def _migrated(state: State, pool: Pool, client: Client, request: Request) -> User | None:
-    """Create and return the user whom the pool's migration trigger knows, or return ``None``."""
-    username = request["Username"]
-    event = state.event(
-        pool,
-        None,
-        username,
-        "UserMigration_ForgotPassword",
-        client_id=client.id,
-        metadata=request.get("ClientMetadata"),
-        request={"validationData": None, "password": None},
-        response={"userAttributes": None, "finalUserStatus": None, "messageAction": None},
-    )
-    try:
-        response = state.call_hook(pool, "UserMigration", event)
-    except CognitoError:
-        return None
-    if response is None or not response.get("userAttributes"):
-        return None
-    user = state.add_user(pool, username, response.get("finalUserStatus") or "CONFIRMED")
-    attributes = response["userAttributes"]
-    user.set_attributes([{"Name": name, "Value": attributes[name]} for name in attributes])
-    return user
 
 
 OPERATIONS: Final = {

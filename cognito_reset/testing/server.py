@@ -9,10 +9,12 @@ a website could let a name of its own point at this machine (DNS rebinding).
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import re
 import select
 import socket
+import string
 import struct
 import sys
 import threading
@@ -30,8 +32,10 @@ from cognito_reset.testing.faults import KINDS, Fault, Reset, Timeout, Trickle, 
 from cognito_reset.testing.wire import Answer
 
 HANG_SECONDS: Final = 60.0
+#: Requests to Cognito are far smaller: the longest member has 131,072 characters (botocore's model).
+MAX_BODY_BYTES: Final = 1_000_000
 
-_HOST: Final = re.compile(r"(?:\[(?P<ipv6>[^\]]+)\]|(?P<name>[^:\[\]]+))(?::[0-9]*)?")
+_HOST: Final = re.compile(r"(?:\[(?P<ipv6>[^\]]*:[^\]]*)\]|(?P<name>[^:\[\]]+))(?::[0-9]*)?")
 
 
 class Server:
@@ -41,15 +45,21 @@ class Server:
         self, emulator: Emulator, host: str, port: int, allowed_origins: Iterable[str]
     ) -> None:
         self.emulator = emulator
-        self._http = _Server((host, port), _Handler)
-        self._http.emulator = emulator
-        self._http.names = frozenset({"localhost", host.lower()})
-        self._http.allowed_origins = frozenset(allowed_origins)
-        self.port: int = self._http.server_address[1]
-        self.url = f"http://{host}:{self.port}"
-        # The server checks this often whether it must stop, so close() may take as long.
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
-        self._thread.start()
+        self._listeners = _listeners(host, port)
+        for listener in self._listeners:
+            listener.emulator = emulator
+            listener.names = frozenset({"localhost", host.lower()})
+            listener.allowed_origins = frozenset(allowed_origins)
+        self.port: int = self._listeners[0].server_address[1]
+        shown = f"[{host}]" if ":" in host else host
+        self.url = f"http://{shown}:{self.port}"
+        # A listener checks at this interval whether it must stop, so close() may take that long.
+        self._threads = [
+            threading.Thread(target=listener.serve_forever, args=(0.05,), daemon=True)
+            for listener in self._listeners
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def __enter__(self) -> Server:
         return self
@@ -60,10 +70,11 @@ class Server:
     def close(self) -> None:
         """Stop listening, and end every fault that is being played."""
         self.emulator.close()
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join()
-        self._http.end_connections()
+        for listener, thread in zip(self._listeners, self._threads, strict=True):
+            listener.shutdown()
+            listener.server_close()
+            thread.join()
+            listener.end_connections()
 
 
 def serve(
@@ -76,10 +87,43 @@ def serve(
     """
     Start a server in threads, on a free port if ``port`` is 0.
 
+    ``host`` is an address of this machine, IPv4 or IPv6, or a name. ``localhost`` listens on both.
+
     It refuses requests that browsers send for pages of other origins, unless ``allowed_origins``
     has that origin (``http://localhost:5173``). It answers to IP addresses, localhost and ``host``.
     """
     return Server(emulator, host, port, allowed_origins)
+
+
+def _listeners(host: str, port: int) -> list[_Server]:
+    """
+    Listen on the host's addresses. Clients take ``localhost`` for either loopback address, whatever
+    the hosts file says, so it means both, as far as this machine has IPv6.
+    """
+    if host.lower() != "localhost":
+        return [_listener(host, port)]
+    first = _listener("127.0.0.1", port)
+    try:
+        return [first, _listener("::1", first.server_address[1])]
+    except OSError as error:
+        if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+            return [first]
+        first.server_close()
+        raise
+
+
+def _listener(host: str, port: int) -> _Server:
+    family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+    kind = _IPv6Server if family == socket.AF_INET6 else _Server
+    return kind((host, port), _Handler)
+
+
+class _Refused(Exception):
+    """A request whose body can't be read. The connection can't be used any further."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
 
 
 class _Server(ThreadingHTTPServer):
@@ -114,6 +158,10 @@ class _Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
+class _IPv6Server(_Server):
+    address_family = socket.AF_INET6
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: _Server
@@ -144,7 +192,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_json(404, {"error": "Only GET /outbox is available."})
 
     def do_POST(self) -> None:
-        raw = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        try:
+            raw = self._body()
+        except _Refused as error:
+            self.close_connection = True
+            self._send_json(error.status, {"error": str(error)})
+            return
         if self._is_refused():
             return
         if self.path.startswith("/emulator/"):
@@ -156,6 +209,36 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(answer)
         else:
             self._play(fault, answer)
+
+    def _body(self) -> bytes:
+        """Return the body, which proxies may send in chunks, without a length (RFC 9112, 7.1)."""
+        coding = self.headers.get("Transfer-Encoding")
+        if coding is None:
+            return self.rfile.read(_size(self.headers.get("Content-Length", "0"), 10))
+        if coding.strip().lower() != "chunked":
+            raise _Refused(501, "The body may be sent in chunks, but not compressed.")
+        if "Content-Length" in self.headers:
+            raise _Refused(400, "A body in chunks can't have a Content-Length.")  # RFC 9112, 6.1
+        body, self._framing = bytearray(), 0
+        while size := _size(self._line().partition(";")[0], 16, before=len(body)):
+            body += self.rfile.read(size)
+            if self.rfile.read(2) != b"\r\n":
+                raise _Refused(400, "The chunks of the body are malformed.")
+        while self._line():
+            pass  # the fields after the last chunk
+        return bytes(body)
+
+    def _line(self) -> str:
+        """Return a line between chunks. Together, they have a limit of their own."""
+        raw = self.rfile.readline(1000)
+        self._framing += len(raw)
+        if not raw.endswith(b"\n"):
+            raise _Refused(400, "The chunks of the body are malformed.")
+        if self._framing > MAX_BODY_BYTES:
+            raise _Refused(
+                413, f"The lines between chunks have more than {MAX_BODY_BYTES:,} bytes."
+            )
+        return raw.decode("latin-1").strip()
 
     def _is_refused(self) -> bool:
         """Check whether a foreign website may have sent the request, and then answer 403."""
@@ -250,6 +333,19 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(Answer(status, headers, json.dumps(body).encode()))
 
 
+def _size(text: str, base: int, before: int = 0) -> int:
+    """Return a size. ``int`` alone would take signs, blanks and underscores."""
+    text = text.strip()
+    digits = string.digits if base == 10 else string.hexdigits
+    if not text or set(text) - set(digits):
+        raise _Refused(400, "The length of the body must be a number.")
+    text = text.lstrip("0") or "0"
+    # int() raises for thousands of decimal digits.
+    if len(text) > len(str(MAX_BODY_BYTES)) or int(text, base) + before > MAX_BODY_BYTES:
+        raise _Refused(413, f"The body has more than {MAX_BODY_BYTES:,} bytes.")
+    return int(text, base)
+
+
 def _fault_of(body: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of ``fail_next``: a fault by its class's name, else an error code."""
     arguments = body.pop("arguments", {})
@@ -272,4 +368,4 @@ def _is_own_host(host: str, names: frozenset[str]) -> bool:
         ip_address(name)
     except ValueError:
         return False
-    return True
+    return "%" not in name  # the zone after it may be any text

@@ -1,11 +1,10 @@
-"""Sign-in with a password, its tokens, and sign-outs."""
+"""Sign-in with a password, sign-outs, and the change of a password."""
 
 from __future__ import annotations
 
-import base64
-import json
 from typing import Any, Final
 
+from cognito_reset.testing.challenges import new_password_challenge, parameter, second_step
 from cognito_reset.testing.errors import (
     DISABLED,
     NO_USER,
@@ -15,13 +14,11 @@ from cognito_reset.testing.errors import (
     not_authorized,
 )
 from cognito_reset.testing.pools import Client, Pool
-from cognito_reset.testing.state import Session, State
+from cognito_reset.testing.state import State
+from cognito_reset.testing.tokens import tokens, user_of
 from cognito_reset.testing.users import User
 
 Request = dict[str, Any]
-
-_SECONDS: Final = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400}
-_CHALLENGE_SECONDS: Final = 180
 
 
 def initiate_auth(state: State, request: Request) -> dict[str, Any]:
@@ -35,46 +32,33 @@ def admin_initiate_auth(state: State, request: Request) -> dict[str, Any]:
     return _initiate(state, state.pool(client.pool_id), client, request, password_flows=flows)
 
 
-def respond_to_auth_challenge(state: State, request: Request) -> dict[str, Any]:
-    """Answer the challenge NEW_PASSWORD_REQUIRED, in which an invited user chooses a password."""
-    pool, client = state.client(request["ClientId"])
-    if request["ChallengeName"] != "NEW_PASSWORD_REQUIRED":
-        raise invalid_parameter("The emulator only poses the challenge NEW_PASSWORD_REQUIRED.")
-    responses = request.get("ChallengeResponses", {})
-    username = _parameter(responses, "USERNAME")
-    password = _parameter(responses, "NEW_PASSWORD")
-    client.check_secret_hash(responses.get("SECRET_HASH"), username)
-    session = state.sessions.get(request.get("Session", ""))
-    user = pool.find(username)
-    if session is None or session.kind != "challenge" or user is None or session.sub != user.sub:
-        raise not_authorized("Invalid session for the user.")
-    if session.ends <= state.now():
-        raise not_authorized("Invalid session for the user, session is expired.")
-    pool.check_password(password)
-    prefix = "userAttributes."
-    user.set_attributes(
-        [
-            {"Name": name.removeprefix(prefix), "Value": value}
-            for name, value in responses.items()
-            if name.startswith(prefix)
-        ]
-    )
-    user.set_password(password, state.now())
-    user.status = "CONFIRMED"
-    del state.sessions[request["Session"]]
-    return _tokens(state, pool, client, user)
-
-
 def get_user(state: State, request: Request) -> dict[str, Any]:
-    user = _user_of(state, request["AccessToken"], "access", "Access Token")
+    user = user_of(state, request["AccessToken"], "access", "Access Token")
     view: dict[str, Any] = {"Username": user.username, "UserAttributes": user.attribute_list()}
     if user.mfa:
         view["UserMFASettingList"] = user.mfa
+    if user.preferred_mfa:
+        view["PreferredMfaSetting"] = user.preferred_mfa
     return view
 
 
+def change_password(state: State, request: Request) -> dict[str, Any]:
+    """
+    Change the password of the user whose access token this is. A user without a password needs no
+    previous one (botocore's model, ChangePassword).
+    """
+    user = user_of(state, request["AccessToken"], "access", "Access Token")
+    pool = state.pool(state.sessions[request["AccessToken"]].pool_id)
+    if user.password is not None and request.get("PreviousPassword") != user.password:
+        raise not_authorized(WRONG_PASSWORD)
+    pool.check_password(request["ProposedPassword"])
+    pool.check_history(user, request["ProposedPassword"])
+    user.set_password(request["ProposedPassword"], state.now())
+    return {}
+
+
 def global_sign_out(state: State, request: Request) -> dict[str, Any]:
-    state.end_sessions(_user_of(state, request["AccessToken"], "access", "Access Token"))
+    state.end_sessions(user_of(state, request["AccessToken"], "access", "Access Token"))
     return {}
 
 
@@ -92,32 +76,23 @@ def _initiate(
     if not client.allows("REFRESH_TOKEN_AUTH" if refresh else flow):
         raise invalid_parameter(f"{flow} flow not enabled for this client")
     if refresh:
-        token = _parameter(parameters, "REFRESH_TOKEN")
-        user = _user_of(state, token, "refresh", "Refresh Token", client=client)
+        token = parameter(parameters, "REFRESH_TOKEN")
+        user = user_of(state, token, "refresh", "Refresh Token", client=client)
         client.check_secret_hash(parameters.get("SECRET_HASH"), user.username, user.sub)
-        return _tokens(state, pool, client, user, refresh=False)
+        return tokens(state, pool, client, user, refresh=False)
     if flow not in password_flows:
         raise invalid_parameter(f"The emulator has no {flow}: it signs in by password only.")
-    username = _parameter(parameters, "USERNAME")
-    password = _parameter(parameters, "PASSWORD")
+    username = parameter(parameters, "USERNAME")
+    password = parameter(parameters, "PASSWORD")
     client.check_secret_hash(parameters.get("SECRET_HASH"), username)
     user = _authenticated(state, pool, client, username, password)
     if user.status != "FORCE_CHANGE_PASSWORD":
-        return _tokens(state, pool, client, user)
+        return second_step(state, pool, client, user, request)
     if pool.temporary_password_expired(user, state.now()):
         raise not_authorized(
             "Temporary password has expired and must be reset by an administrator."
         )
-    session = state.open_session("challenge", pool, client.id, user, seconds=_CHALLENGE_SECONDS)
-    return {
-        "ChallengeName": "NEW_PASSWORD_REQUIRED",
-        "Session": session,
-        "ChallengeParameters": {
-            "USER_ID_FOR_SRP": user.username,
-            "requiredAttributes": "[]",
-            "userAttributes": json.dumps(user.attributes),
-        },
-    }
+    return new_password_challenge(state, pool, client, user)
 
 
 def _authenticated(state: State, pool: Pool, client: Client, username: str, password: str) -> User:
@@ -144,91 +119,11 @@ def _authenticated(state: State, pool: Pool, client: Client, username: str, pass
     return user
 
 
-def _tokens(
-    state: State, pool: Pool, client: Client, user: User, *, refresh: bool = True
-) -> dict[str, Any]:
-    now = int(state.now().timestamp())
-    access_seconds = _validity(client, "AccessToken", 1, "hours")
-    id_seconds = _validity(client, "IdToken", 1, "hours")
-    claims = {
-        "sub": user.sub,
-        "iss": f"https://cognito-idp.{state.region}.amazonaws.com/{pool.id}",
-        "auth_time": now,
-        "iat": now,
-    }
-    access = {
-        **claims,
-        "client_id": client.id,
-        "token_use": "access",
-        "scope": "aws.cognito.signin.user.admin",
-        "exp": now + access_seconds,
-        "username": user.username,
-    }
-    identity = {
-        **claims,
-        **user.attributes,
-        "aud": client.id,
-        "token_use": "id",
-        "exp": now + id_seconds,
-        "cognito:username": user.username,
-    }
-    result = {
-        "AccessToken": state.open_session(
-            "access", pool, client.id, user, seconds=access_seconds, prefix=_jwt(access)
-        ),
-        "IdToken": state.open_session(
-            "id", pool, client.id, user, seconds=id_seconds, prefix=_jwt(identity)
-        ),
-        "ExpiresIn": access_seconds,
-        "TokenType": "Bearer",
-    }
-    if refresh:
-        seconds = _validity(client, "RefreshToken", 30, "days")
-        result["RefreshToken"] = state.open_session(
-            "refresh", pool, client.id, user, seconds=seconds
-        )
-    return {"ChallengeParameters": {}, "AuthenticationResult": result}
-
-
-def _jwt(claims: dict[str, Any]) -> str:
-    """Return header and claims of a token. Random text follows them instead of a signature."""
-    parts = ({"kid": "emulator", "alg": "RS256"}, claims)
-    encoded = (base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in parts)
-    return "".join(f"{part.decode()}." for part in encoded)
-
-
-def _validity(client: Client, token: str, default: int, unit: str) -> int:
-    units = client.settings.get("TokenValidityUnits", {})
-    number = client.settings.get(f"{token}Validity") or default
-    return int(number * _SECONDS[units.get(token, unit)])
-
-
-def _user_of(
-    state: State, token: str, kind: str, name: str, *, client: Client | None = None
-) -> User:
-    if token in state.revoked:
-        raise not_authorized(f"{name} has been revoked")
-    session: Session | None = state.sessions.get(token)
-    if session is None or session.kind != kind or (client and client.id != session.client_id):
-        raise not_authorized(f"Invalid {name}")
-    if session.ends <= state.now():
-        raise not_authorized(f"{name} has expired")
-    users = state.pools[session.pool_id].users.values()
-    return next(user for user in users if user.sub == session.sub)
-
-
-def _parameter(parameters: dict[str, str], name: str) -> str:
-    try:
-        return parameters[name]
-    except KeyError:
-        raise invalid_parameter(f"Missing required parameter {name}") from None
-
-
 OPERATIONS: Final = {
     "InitiateAuth": initiate_auth,
     "AdminInitiateAuth": admin_initiate_auth,
-    "RespondToAuthChallenge": respond_to_auth_challenge,
     "GetUser": get_user,
+    "ChangePassword": change_password,
     "GlobalSignOut": global_sign_out,
     "AdminUserGlobalSignOut": admin_user_global_sign_out,
 }

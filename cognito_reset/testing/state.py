@@ -1,20 +1,22 @@
-"""All data of the emulated service, its clock and its triggers."""
+"""All data of the emulated service, its clock, its triggers, and the undoing of refused operations."""
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import random
 import string
 import threading
 import uuid
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cognito_reset.testing.errors import TOO_OFTEN, CognitoError, not_found
 from cognito_reset.testing.messages import Message
 from cognito_reset.testing.options import Options
-from cognito_reset.testing.pools import Client, Pool
+from cognito_reset.testing.pools import Client, Pool, is_contact
 from cognito_reset.testing.users import Code, User
 
 HOUR = timedelta(hours=1)
@@ -22,13 +24,24 @@ HOUR = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Session:
-    """The data of a token, or of the session of an unfinished sign-in."""
+    """
+    The data of a token, or of the session of an unfinished sign-in. ``kind`` is access, id or refresh,
+    or else the name of the challenge, of which ``code`` is the right answer if a code was sent.
+    """
 
     kind: str
     pool_id: str
     client_id: str
     sub: str
     ends: datetime
+    code: str = field(default="", repr=False)
+
+
+class _Undo(threading.local):
+    """What to do if the operation that runs in this thread is refused."""
+
+    def __init__(self) -> None:
+        self.actions: list[Callable[[], object]] = []
 
 
 class State:
@@ -47,6 +60,8 @@ class State:
         new_code: Callable[[], str] | None,
     ) -> None:
         self.region = region
+        #: The Region that the running operation is meant for.
+        self.asked_region = region
         self.options = options
         self.lock = threading.Lock()
         self.pools: dict[str, Pool] = {}
@@ -59,6 +74,40 @@ class State:
         self.rng = random.SystemRandom() if seed is None else random.Random(seed)  # noqa: S311
         self.new_code = new_code or (lambda: f"{self.rng.randrange(10**6):06d}")
         self._now = now or (lambda: datetime.now(UTC))
+        self._undo = _Undo()
+
+    @contextlib.contextmanager
+    def operation(self) -> Iterator[None]:
+        """
+        Run an operation, and undo its changes if it is refused.
+
+        Operations write last if they can. For each earlier change they register an action that undoes it. A copy
+        of all data wouldn't do: a trigger may call other operations, whose changes stay.
+        """
+        outer, self._undo.actions = self._undo.actions, []
+        try:
+            yield
+        except BaseException:
+            for undo in reversed(self._undo.actions):
+                undo()
+            raise
+        finally:
+            self._undo.actions = outer
+
+    def if_refused(self, undo: Callable[[], object]) -> None:
+        """Call this if the operation is refused in the end."""
+        self._undo.actions.append(undo)
+
+    def remember(self, user: User) -> None:
+        """Restore the user's present data if the operation is refused, except the counted attempts."""
+        before = copy.deepcopy(
+            {name: item for name, item in vars(user).items() if name != "attempts"}
+        )
+        self.if_refused(lambda: vars(user).update(before))
+
+    def keep_changes(self) -> None:
+        """Keep all changes up to now, even if the operation is refused."""
+        self._undo.actions.clear()
 
     def now(self) -> datetime:
         return self._now() + self.offset
@@ -82,16 +131,25 @@ class State:
 
     def add_user(self, pool: Pool, username: str, status: str) -> User:
         """
-        Add a user without a password or attributes. In a pool whose users sign in with a contact,
-        the username is the sub, except for users of an identity provider.
+        Add a user without a password or attributes. In a pool whose users sign in with a contact, a
+        contact isn't the username: the sub is.
+
+        Where case doesn't count, names are in lower case. AWS documents that for all output, also for users
+        of identity providers: https://github.com/aws-amplify/amplify-js/issues/13844 and
+        https://docs.aws.amazon.com/cognito/latest/developerguide/user-pool-case-sensitivity.html
         """
         now = self.now()
         sub = str(uuid.UUID(int=self.rng.getrandbits(128), version=4))
-        if pool.username_attributes and status != "EXTERNAL_PROVIDER":
+        if pool.username_attributes and is_contact(username) and status != "EXTERNAL_PROVIDER":
             username = sub
-        user = User(username, sub, status, now, now)
+        user = User(pool.fold(username), sub, status, now, now)
         pool.users[user.username] = user
+        self.if_refused(lambda: pool.users.pop(user.username, None))
         return user
+
+    def deliver(self, message: Message) -> None:
+        self.outbox.append(message)
+        self.if_refused(lambda: self.outbox.remove(message))
 
     def random(self, length: int, letters: str = string.ascii_letters + string.digits) -> str:
         return "".join(self.rng.choices(letters, k=length))
@@ -157,7 +215,7 @@ class State:
             told["clientMetadata"] = dict(metadata)
         return {
             "version": "1",
-            "region": self.region,
+            "region": pool.region,
             "userPoolId": pool.id,
             "userName": username,
             "callerContext": {
@@ -170,13 +228,30 @@ class State:
         }
 
     def open_session(
-        self, kind: str, pool: Pool, client_id: str, user: User, *, seconds: int, prefix: str = ""
+        self,
+        kind: str,
+        pool: Pool,
+        client_id: str,
+        user: User,
+        *,
+        seconds: int,
+        prefix: str = "",
+        code: str = "",
     ) -> str:
         """Return a new token, or the session of an unfinished sign-in, valid for some seconds."""
         token = prefix + self.random(64)
         ends = self.now() + timedelta(seconds=seconds)
-        self.sessions[token] = Session(kind, pool.id, client_id, user.sub, ends)
+        self.sessions[token] = Session(kind, pool.id, client_id, user.sub, ends, code)
         return token
+
+    def owner(self, session: Session) -> User:
+        users = self.pools[session.pool_id].users.values()
+        return next(user for user in users if user.sub == session.sub)
+
+    def use_session(self, token: str) -> None:
+        """End the session of an unfinished sign-in, because it can be used only once."""
+        del self.sessions[token]
+        self.revoked.add(token)
 
     def end_sessions(self, user: User) -> None:
         """Sign the user out everywhere: all tokens issued so far become invalid."""

@@ -60,6 +60,9 @@ class User:
     attempts: list[datetime] = field(default_factory=list)
     mfa: list[str] = field(default_factory=list)
     preferred_mfa: str = ""
+    #: The secret that the user's authenticator app shares, and whether a code has proved that.
+    totp_secret: str = field(default="", repr=False)
+    has_totp: bool = False
 
     @property
     def password(self) -> str | None:
@@ -75,10 +78,9 @@ class User:
         return verified and bool(self.attributes.get(attribute))
 
     @property
-    def mfa_attribute(self) -> str | None:
-        """Return the contact that receives the codes of the second factor."""
-        chosen = self.preferred_mfa or next(iter(self.mfa), "")
-        return MFA_ATTRIBUTES.get(chosen)
+    def mfa_attributes(self) -> set[str]:
+        """Return the contacts that can receive the code of the second factor."""
+        return {MFA_ATTRIBUTES[factor] for factor in self.mfa if factor in MFA_ATTRIBUTES}
 
     def set_attributes(self, attributes: list[dict[str, str]]) -> None:
         """

@@ -54,9 +54,20 @@ def checked(operation: str, body: Any) -> dict[str, Any]:
         model.operation_model(operation).input_shape, body, "", hidden=False, problems=problems
     )
     if problems:
-        errors = "validation error" if len(problems) == 1 else "validation errors"
-        raise invalid_parameter(f"{len(problems)} {errors} detected: {'; '.join(problems)}")
+        raise _refusal(problems)
     return request
+
+
+def check_text(shape: str, member: str, text: str) -> None:
+    """Refuse a text that isn't within the model's limits of this shape."""
+    problems = list(_problems(service_model().shape_for(shape), text, member, shown=f" '{text}'"))
+    if problems:
+        raise _refusal(problems)
+
+
+def _refusal(problems: list[str]) -> CognitoError:
+    errors = "validation error" if len(problems) == 1 else "validation errors"
+    return invalid_parameter(f"{len(problems)} {errors} detected: {'; '.join(problems)}")
 
 
 def _value(shape: Any, value: Any, path: str, *, hidden: bool, problems: list[str]) -> Any:

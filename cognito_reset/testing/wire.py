@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from cognito_reset.testing.errors import CognitoError
 
 CONTENT_TYPE: Final = "application/x-amz-json-1.1"
 TARGET: Final = "AWSCognitoIdentityProviderService."
+_SCOPE: Final = re.compile(r"Credential=[^/,]+/[0-9]+/([a-z0-9-]{1,40})/cognito-idp/aws4_request")
 CORS: Final = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Expose-Headers": ("x-amzn-RequestId,x-amzn-ErrorType,x-amzn-ErrorMessage,Date"),
@@ -38,6 +40,15 @@ def operation_of(headers: Mapping[str, str]) -> str:
     if media_type != CONTENT_TYPE or not target.startswith(TARGET):
         raise CognitoError("UnknownOperationException", "")
     return target.removeprefix(TARGET)
+
+
+def region_of(headers: Mapping[str, str]) -> str:
+    """
+    Return the Region in the signature's credential scope, or "" for an unsigned request:
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+    """
+    found = _SCOPE.search(headers.get("authorization", ""))
+    return found[1] if found else ""
 
 
 def parsed(raw: bytes) -> Any:

@@ -257,6 +257,12 @@ POOLS: Final[dict[str, dict[str, Any]]] = {
     "admin only": _recovery("admin_only"),
     "phone first": _recovery("verified_phone_number", "verified_email"),
     "phone only": _recovery("verified_phone_number"),
+    "mfa": {
+        **_PLAIN,
+        "AutoVerifiedAttributes": ["phone_number"],
+        "MfaConfiguration": "ON",
+        "SmsConfiguration": {"SnsCallerArn": "arn:aws:iam::123456789012:role/sms"},
+    },
     "history": {**_PLAIN, "Policies": {"PasswordPolicy": {**_POLICY, "PasswordHistorySize": 2}}},
     "one-time passwords": {
         **_PLAIN,
@@ -1037,7 +1043,6 @@ def _settings() -> Iterator[Case]:
         for user, expected in {
             "confirmed": CODE,
             "confirmed by both": SMS,
-            "mfa by phone, has email": CODE,
         }.items():
             yield Case(
                 f"request-{_slug(pool)}-{_slug(user)}",
@@ -1047,6 +1052,16 @@ def _settings() -> Iterator[Case]:
                 user,
                 pool=pool,
             )
+    legacy = "[model] CreateUserPool, AccountRecoverySetting: SMS isn't excluded where it is absent"
+    for pool, expected, source in (("phone first", CODE, RECOVERY), ("unset", SMS, legacy)):
+        yield Case(
+            f"request-{_slug(pool)}-mfa-by-phone-has-email",
+            (request(),),
+            expected,
+            source,
+            "mfa by phone, has email",
+            pool=pool,
+        )
     yield Case("request-phone-only", (request(),), NO_CONTACT, RECOVERY, pool="phone only")
     yield Case(
         "request-passwordless",
@@ -1065,6 +1080,18 @@ def _afterwards() -> Iterator[Case]:
     after = (request(), confirm())
     yield Case("sign-in-new-password", (*after, sign_in(NEW)), TOKENS, CONFIRM)
     yield Case("sign-in-old-password", (*after, sign_in(OLD)), WRONG_PASSWORD, CONFIRM)
+    mfa = "[doc] guide, SMS and email message MFA: a phone number in the profile is enough"
+    for user in ("confirmed by phone", "mfa by phone"):
+        yield Case(
+            f"sign-in-mfa-{_slug(user)}",
+            (sign_in(OLD),),
+            "challenge SMS_MFA",
+            mfa,
+            user,
+            pool="mfa",
+        )
+    setup = "[model] InitiateAuth, ChallengeName"
+    yield Case("sign-in-mfa-no-factor", (sign_in(OLD),), "challenge MFA_SETUP", setup, pool="mfa")
     yield Case("sign-in-after-request", (request(), sign_in(OLD)), TOKENS, FORGOT)
     for flaw, step in {
         "wrong-code": confirm("{wrong}", lenient=True),
@@ -1238,6 +1265,21 @@ def _lists() -> Iterator[Case]:
         ("unquoted", "username = ann", INVALID),
     ):
         yield Case(f"list-{name}", (look_up(text),), expected, FILTERS, "two")
+    flat = "[doc] guide, user pool case sensitivity: output is flattened to lower case"
+    for pool, typed, expected in (
+        ("insensitive", "Eve", "nobody"),
+        ("insensitive", "eve", "eve FORCE_CHANGE_PASSWORD"),
+        ("sensitive", "Eve", "Eve FORCE_CHANGE_PASSWORD"),
+        ("sensitive", "eve", "nobody"),
+    ):
+        yield Case(
+            f"list-made-as-Eve-by-{typed}-{pool}",
+            (created("Eve"), look_up(f'username = "{typed}"')),
+            expected,
+            flat if pool == "insensitive" else FILTERS,
+            "missing",
+            pool=pool,
+        )
     yield Case(
         "list-phone", (look_up(f'phone_number = "{PHONE}"'),), ANN, FILTERS, "confirmed by phone"
     )

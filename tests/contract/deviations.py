@@ -106,7 +106,27 @@ DEVIATIONS: Final[dict[str, tuple[Deviation, ...]]] = {
             SMS,
             """
             request-phone-first-mfa-by-phone-has-email
-            request-unset-mfa-by-phone-has-email
+            """,
+        ),
+        _deviation(
+            "It asks for a second factor only if the user chose one.",
+            TOKENS,
+            """
+            sign-in-mfa-confirmed-by-phone sign-in-mfa-no-factor
+            """,
+        ),
+        _deviation(
+            "A name has the case that it was created with.",
+            "Eve FORCE_CHANGE_PASSWORD",
+            """
+            list-made-as-Eve-by-Eve-insensitive
+            """,
+        ),
+        _deviation(
+            "So nobody has the name in lower case.",
+            "nobody",
+            """
+            list-made-as-Eve-by-eve-insensitive
             """,
         ),
         _deviation(
@@ -262,6 +282,27 @@ DEVIATIONS: Final[dict[str, tuple[Deviation, ...]]] = {
         ),
     ),
     "cognito_local": (
+        _deviation(
+            "Where MFA is required, it refuses users who didn't choose a factor.",
+            "NotAuthorizedException: User not authorized",
+            """
+            sign-in-mfa-confirmed-by-phone sign-in-mfa-no-factor
+            """,
+        ),
+        _deviation(
+            "A name has the case that it was created with.",
+            "Eve FORCE_CHANGE_PASSWORD",
+            """
+            list-made-as-Eve-by-Eve-insensitive
+            """,
+        ),
+        _deviation(
+            "So nobody has the name in lower case.",
+            "nobody",
+            """
+            list-made-as-Eve-by-eve-insensitive
+            """,
+        ),
         _deviation(
             "It has no PreventUserExistenceErrors, aliases or pools without case, and looks at no form.",
             MISSING,

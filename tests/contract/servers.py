@@ -1,9 +1,9 @@
 """
-The servers that the table is run against.
+The servers that the cases are run against.
 
-One set-up serves them all: pools, clients and users are made by the same AWS operations. What no
-operation can make (a federated user, the clock, a failing trigger …) and what no operation tells
-(the codes that were sent) comes through a seam of each server's own.
+All servers are set up in the same way: AWS operations make the pools, the clients and the users. Each
+server has its own methods for what no operation can do (a federated user, the clock, a failing trigger …)
+and for what no operation returns (the codes that were sent). These methods are called seams.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ROOT: Final = Path(__file__).parents[2]
 COGNITO_LOCAL: Final = ROOT / ".cache/node_modules/cognito-local/lib/bin/start.js"
 NO_ADDRESS: Final = "http://127.0.0.1:9"
 
-#: What only a seam can do, in lower case, beside the names of the operations.
+#: The names of the seams. They are in lower case, and the names of operations aren't.
 SEAMS: Final = frozenset(["advance", "compromise", "fail", "federate", "post", "trigger"])
 
 
@@ -50,7 +50,7 @@ class Answer:
 
 
 class Refused(Exception):
-    """An operation's error: ``Code: message``, with the status where it isn't 400."""
+    """An operation's error, as ``Code: message``. A status other than 400 comes before it."""
 
     def __init__(self, code: str, message: str, status: int) -> None:
         self.status = status
@@ -58,7 +58,7 @@ class Refused(Exception):
 
 
 class Server:
-    """A server, and boto3's client for it."""
+    """A server, with a client of boto3 for it."""
 
     name: str
     #: The operations and seams that it doesn't have: cases that need one of them are left out.
@@ -81,7 +81,7 @@ class Server:
 
     @property
     def codes(self) -> Sequence[str]:
-        """The codes and temporary passwords that it has sent so far, in order."""
+        """Return the codes and temporary passwords that were sent so far, in this order."""
         raise NotImplementedError
 
     def seam(self, name: str, **arguments: Any) -> None:
@@ -91,7 +91,7 @@ class Server:
     def request(
         self, body: bytes = b"", headers: Mapping[str, str] | None = None, method: str = "POST"
     ) -> Answer:
-        """Plain HTTP, without an SDK."""
+        """Send a request by plain HTTP, without an SDK."""
         request = urllib.request.Request(self.url, body, dict(headers or {}), method=method)
         try:
             with urllib.request.urlopen(request, timeout=10) as response:
@@ -102,7 +102,7 @@ class Server:
 
 
 class EmulatorCore(Server):
-    """The emulator without any transport: ``Emulator.handle()``."""
+    """The emulator without a transport: calls go to ``Emulator.handle()``."""
 
     name = "core"
     lacks = frozenset(["post"])
@@ -170,7 +170,7 @@ class EmulatorOverHTTP(Server):
 
 
 class Moto(Server):
-    """moto's server. It tells a reset code in a header of ForgotPassword's answer."""
+    """moto's server. It returns the reset code in a header of ForgotPassword's answer."""
 
     name = "moto"
     lacks = SEAMS - {"post"} | {"AddUserPoolClientSecret", "DeleteUserPoolClientSecret"}
@@ -194,7 +194,7 @@ class Moto(Server):
 
 
 class CognitoLocal(Server):
-    """cognito-local, from npm. It prints a reset code, and keeps it in its database's files."""
+    """cognito-local, from npm. It prints a reset code, and stores it in the files of its database."""
 
     name = "cognito_local"
     lacks = SEAMS - {"post"} | {
@@ -230,14 +230,14 @@ class CognitoLocal(Server):
 
 
 class Settings(dict[str, str]):
-    """What COGNITO_LIVE_… say. Tracebacks show no more of it than the names."""
+    """The variables COGNITO_LIVE_…. Tracebacks show only their names."""
 
     def __repr__(self) -> str:
         return f"Settings({', '.join(self)})"
 
 
 class LivePool(Server):
-    """A real pool. It is neither made nor deleted, and no user of it is changed."""
+    """A real pool. The tests don't make or delete it, and don't change its users."""
 
     name = "live"
     #: Its users are there already, the federated one too.
@@ -255,7 +255,7 @@ class LivePool(Server):
 
 
 def make_client(url: str | None, settings: Mapping[str, str] | None = None) -> Any:
-    """A client that sends what it is given: what is wrong with it is for the server to say."""
+    """Return a client that sends its parameters unchecked, so that the server refuses wrong ones."""
     settings = settings or {}
     return boto3.client(
         "cognito-idp",
@@ -295,7 +295,7 @@ def cognito_local(folder: Path) -> Iterator[Server]:
 
 @contextlib.contextmanager
 def _started(command: list[str], folder: Path, **environment: str) -> Iterator[str]:
-    """The URL that a server prints when it listens; it ends with the context."""
+    """Start a server and yield the URL that it prints. The server ends with the context."""
     said: deque[str] = deque(maxlen=20)
     with subprocess.Popen(
         command,

@@ -1,4 +1,4 @@
-"""One case on one server: a pool, a client and a user of its own, and then step by step."""
+"""Run one case on one server: make a pool, a client and a user for it, and do its steps one by one."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ SENDERS: Final = ("AdminCreateUser", "AdminResetUserPassword", "ForgotPassword")
 
 
 def play(server: Server, case: Case) -> str:
-    """The outcome of the case's last step, or of the first one that didn't do what it should."""
+    """Return the outcome of the case's last step, or of the first step that failed."""
     return Stage(server, case).play()
 
 
 def fits(outcome: str, expected: str) -> bool:
-    """Whether an outcome is the expected one, in which "…" stands for anything."""
+    """Return whether an outcome is the expected one. In the expected one, "…" matches any text."""
     return bool(re.fullmatch(re.escape(expected).replace("…", ".*"), outcome, re.DOTALL))
 
 
 class NoCode(Exception):
-    """A step wants a code, and none came."""
+    """A step needs a code, and none was sent."""
 
 
 class Stage:
@@ -56,7 +56,7 @@ class Stage:
             return "no code came"
 
     def last(self, step: Step) -> str:
-        """The outcome, and whether a message went out."""
+        """Do the last step. Return its outcome, and whether a message was sent."""
         sends = step.operation in SENDERS
         before = len(self.server.codes) if sends else 0
         try:
@@ -73,7 +73,7 @@ class Stage:
         return self.case.everything
 
     def prepare(self) -> None:
-        """The pool, the client and the user."""
+        """Make the pool, the client and the user."""
         self.set_up()
         for step in USERS[self.case.user]:
             self.do(step)
@@ -94,7 +94,7 @@ class Stage:
         self.sent_before = len(self.server.codes)
 
     def empty_pool(self) -> str:
-        """A pool that an earlier case used may be used again (moto takes long to make one)."""
+        """Make a pool, or use the pool of an earlier case, because moto needs long to make one."""
         pool_id = self.server.pools.get(self.case.pool)
         if pool_id is None:
             settings = {"PoolName": "contract", **POOLS[self.case.pool]}
@@ -164,7 +164,7 @@ class Stage:
         return self.neutral(str(error))
 
     def learn(self, operation: str, result: dict[str, Any]) -> None:
-        """What later steps may name."""
+        """Keep the values of an answer that later steps can refer to."""
         if operation == "SignUp":
             self.values["sub"] = result["UserSub"]
         elif operation == "AdminCreateUser":
@@ -209,12 +209,12 @@ class Stage:
 
 
 def setting_of(user: str) -> str:
-    """What follows COGNITO_LIVE_ in the name of the variable that names such a user."""
+    """Return the part after COGNITO_LIVE_ of the variable that has such a user's name."""
     return re.sub(r"\W+", "_", user).upper()
 
 
 class LiveStage(Stage):
-    """A case whose pool, client and user are there already."""
+    """Run a case whose pool, client and user exist already."""
 
     def __init__(self, server: LivePool, case: Case) -> None:
         super().__init__(server, case)
@@ -243,7 +243,7 @@ class LiveStage(Stage):
 
 
 def told(operation: str, result: dict[str, Any]) -> str:
-    """A result in a line."""
+    """Return a result as one line."""
     if operation == "ForgotPassword":
         details = result["CodeDeliveryDetails"]
         return f"code by {details['DeliveryMedium']} to {details['Destination']}"

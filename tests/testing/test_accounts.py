@@ -512,31 +512,40 @@ def test_delete():
     world.add()
 
 
-@needs_current_model
-def test_mfa_preference():
-    """At most one factor is preferred, and a disabled one is neither set nor preferred."""
+def test_deleted_attributes():
+    """A deleted contact is no longer verified either. Unknown names are refused, and change nothing."""
     world = World()
-    world.add()
-    both = {"Enabled": True, "PreferredMfa": True}
+    world.add(name="Alice", nickname="Al")
     error = world.admin_error(
-        "AdminSetUserMFAPreference", "alice", SMSMfaSettings=both, EmailMfaSettings=both
+        "AdminDeleteUserAttributes", "alice", UserAttributeNames=["name", "height"]
     )
     assert error[0] == "InvalidParameterException"
-    world.admin(
-        "AdminSetUserMFAPreference",
-        "alice",
-        SMSMfaSettings=both,
-        EmailMfaSettings={"Enabled": True},
+    assert world.user()["Attributes"]["name"] == "Alice"
+    world.admin("AdminDeleteUserAttributes", "alice", UserAttributeNames=["email", "name"])
+    assert set(world.user()["Attributes"]) == {"sub", "nickname"}
+
+
+def test_name_where_case_doesnt_count():
+    """
+    Names and addresses are in lower case from the beginning. ListUsers compares usernames by case, and
+    other operations don't.
+    """
+    world = World(
+        pool={"AliasAttributes": ["email"], "UsernameConfiguration": {"CaseSensitive": False}}
     )
-    user = world.user()
-    assert sorted(user["UserMFASettingList"]) == ["EMAIL_OTP", "SMS_MFA"]
-    assert user["PreferredMfaSetting"] == "SMS_MFA"
-    world.admin("AdminSetUserMFAPreference", "alice", SMSMfaSettings={"Enabled": False})
-    user = world.user()
-    assert user["UserMFASettingList"] == ["EMAIL_OTP"]
-    assert "PreferredMfaSetting" not in user
-    token = world.tokens()["AccessToken"]
-    assert world.ok("GetUser", AccessToken=token)["UserMFASettingList"] == ["EMAIL_OTP"]
+    world.add("Alice", email="Alice@Example.com")
+    world.emulator.add_federated_user(world.pool_id, "Google_1")
+    assert world.user("ALICE")["Username"] == "alice"
+    assert world.user("google_1")["Username"] == "google_1"
+    assert world.user("alice@example.COM")["Attributes"]["email"] == "alice@example.com"
+
+    def found(text):
+        users = world.ok("ListUsers", UserPoolId=world.pool_id, Filter=text)["Users"]
+        return [user["Username"] for user in users]
+
+    assert found('username = "Alice"') == []
+    assert found('username = "alice"') == ["alice"]
+    assert found('email = "ALICE@example.com"') == ["alice"]
 
 
 @pytest.mark.parametrize("pool", [{}, BY_CONTACT])

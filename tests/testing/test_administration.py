@@ -5,7 +5,7 @@ import re
 import pytest
 
 from cognito_reset.testing.validation import service_model
-from tests.testing.world import World
+from tests.testing.world import PASSWORD, SMS, World
 
 
 def ids(world):
@@ -33,7 +33,7 @@ def test_pool():
 
 def test_update_pool():
     """An update resets all settings that it leaves out, except those that can't be changed."""
-    world = World(pool={"UsernameAttributes": ["email"], "MfaConfiguration": "OPTIONAL"})
+    world = World(pool={"UsernameAttributes": ["email"], "MfaConfiguration": "OPTIONAL", **SMS})
     policies = {"PasswordPolicy": {"MinimumLength": 12}}
     world.ok("UpdateUserPool", UserPoolId=world.pool_id, Policies=policies)
     pool = world.ok("DescribeUserPool", UserPoolId=world.pool_id)["UserPool"]
@@ -188,3 +188,56 @@ def test_answers_share_nothing(operation):
     pool["AutoVerifiedAttributes"].clear()
     again = world.ok("DescribeUserPool", UserPoolId=world.pool_id)["UserPool"]
     assert again["AutoVerifiedAttributes"] == ["email"]
+
+
+# The validity of temporary passwords.
+
+OLD_NAME = {"AdminCreateUserConfig": {"UnusedAccountValidityDays": 3}}
+NEW_NAME = {"Policies": {"PasswordPolicy": {"TemporaryPasswordValidityDays": 2}}}
+BOTH_NAMES = (
+    "InvalidParameterException",
+    "Please use TemporaryPasswordValidityDays in PasswordPolicy instead of UnusedAccountValidityDays",
+)
+
+
+def test_validity_has_one_name():
+    """The two names of the validity aren't set together, nor the old one after the new one."""
+    world = World()
+    assert world.error("CreateUserPool", PoolName="x", **OLD_NAME, **NEW_NAME) == BOTH_NAMES
+    pool = {"UserPoolId": world.pool_id}
+    assert world.error("UpdateUserPool", **pool, **OLD_NAME, **NEW_NAME) == BOTH_NAMES
+    world.ok("UpdateUserPool", **pool, **OLD_NAME)
+    world.ok("UpdateUserPool", **pool, **NEW_NAME)
+    assert world.error("UpdateUserPool", **pool, **OLD_NAME) == BOTH_NAMES
+    unset = {"AdminCreateUserConfig": {"UnusedAccountValidityDays": 0}}
+    world.ok("UpdateUserPool", **pool, **NEW_NAME, **unset)
+
+
+def test_description_isnt_fit_for_an_update():
+    """As on AWS, a pool's description has both names, and an update with it is refused."""
+    world = World(pool=NEW_NAME)
+    pool = world.ok("DescribeUserPool", UserPoolId=world.pool_id)["UserPool"]
+    assert pool["AdminCreateUserConfig"]["UnusedAccountValidityDays"] == 2
+    members = {name: pool[name] for name in ("AdminCreateUserConfig", "Policies")}
+    assert world.error("UpdateUserPool", UserPoolId=world.pool_id, **members) == BOTH_NAMES
+
+
+@pytest.mark.parametrize(
+    ("settings", "days"),
+    [
+        ({}, 7),
+        (OLD_NAME, 3),
+        (NEW_NAME, 2),
+        ({"Policies": {"PasswordPolicy": {"TemporaryPasswordValidityDays": 0}}}, 7),
+    ],
+)
+def test_validity(settings, days):
+    """A temporary password is valid for so many days, and its description has the number."""
+    world = World(pool=settings)
+    world.admin("AdminCreateUser", "carol", TemporaryPassword=PASSWORD, MessageAction="SUPPRESS")
+    pool = world.ok("DescribeUserPool", UserPoolId=world.pool_id)["UserPool"]
+    assert pool["Policies"]["PasswordPolicy"]["TemporaryPasswordValidityDays"] == days
+    world.emulator.advance(days * 86400 - 1)
+    assert world.sign_in("carol")["ChallengeName"] == "NEW_PASSWORD_REQUIRED"
+    world.emulator.advance(1)
+    assert world.sign_in_error("carol")[1].startswith("Temporary password has expired")

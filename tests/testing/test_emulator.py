@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import random
 import threading
 from datetime import UTC, datetime
@@ -119,6 +120,35 @@ def test_region_is_part_of_the_ids():
     """A pool's id starts with its Region, as on AWS."""
     _, pool = Emulator(region="eu-north-1").handle("CreateUserPool", {"PoolName": "x"})
     assert pool["UserPool"]["Id"].startswith("eu-north-1_")
+
+
+@pytest.mark.parametrize(
+    ("authorization", "region"),
+    [
+        (
+            "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20261128/eu-west-1/cognito-idp/aws4_request, "
+            "SignedHeaders=host;x-amz-date, Signature=abc",
+            "eu-west-1",
+        ),
+        ("AWS4-HMAC-SHA256 Credential=x/20261128/EU_1/cognito-idp/aws4_request", "eu-north-1"),
+        ("AWS4-HMAC-SHA256 Credential=x/20261128/eu-west-1/s3/aws4_request", "eu-north-1"),
+        ("Bearer x", "eu-north-1"),
+    ],
+)
+def test_region_that_the_request_is_signed_for(authorization, region):
+    """The pool's id, its ARN, and its tokens carry that Region, and events for its triggers do."""
+    headers = {
+        "content-type": "application/x-amz-json-1.1",
+        "x-amz-target": "AWSCognitoIdentityProviderService.CreateUserPool",
+        "authorization": authorization,
+    }
+    emulator = Emulator(region="eu-north-1")
+    answer, _ = emulator.exchange(headers, b'{"PoolName": "x"}')
+    pool = json.loads(answer.body)["UserPool"]
+    assert pool["Id"].startswith(f"{region}_")
+    assert pool["Arn"] == f"arn:aws:cognito-idp:{region}:123456789012:userpool/{pool['Id']}"
+    _, later = emulator.handle("CreateUserPool", {"PoolName": "y"})
+    assert later["UserPool"]["Id"].startswith("eu-north-1_")
 
 
 # Faults in the core.

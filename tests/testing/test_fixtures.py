@@ -149,7 +149,7 @@ def test_site_without_a_pool(pytester):
             assert not hasattr(settings, "COGNITO_RESET")
             event = "before-send.cognito-identity-provider.ForgotPassword"
             answers = kept[0].meta.events.emit(event, request=None)
-            assert [answer for _, answer in answers] == [None]
+            assert {answer for _, answer in answers} == {None}
         """,
     )
     result = pytester.runpytest_subprocess(

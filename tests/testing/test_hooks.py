@@ -65,36 +65,21 @@ def test_custom_sms():
     assert message.body == f"SMS {message.code}"
 
 
-@pytest.mark.parametrize("response", [{}, {"emailMessage": "No code.", "emailSubject": "Neu"}])
-def test_custom_message_without_the_code(response):
-    """If the trigger's message lacks the placeholder, the pool's message is sent instead."""
-    world = World()
-    world.add()
-    world.emulator.set_hook(
-        world.pool_id, "CustomMessage", lambda event: {**event, "response": response}
-    )
-    world.public("ForgotPassword", "alice")
-    [message] = world.emulator.outbox
-    assert message.body == f"Your password reset code is {message.code}"
-    assert message.subject == "Your verification code"
-
-
-@pytest.mark.parametrize(("words", "used"), [("{username} {####}", True), ("{####}", False)])
-def test_custom_invitation(words, used):
-    """A custom invitation must contain the username, too."""
+def test_custom_invitation():
+    """A custom invitation contains username and password."""
     world = World()
     events: list[dict[str, Any]] = []
 
     def hook(event):
         events.append(event)
-        return {**event, "response": {"emailMessage": words}}
+        return {**event, "response": {"emailMessage": "{username} {####}"}}
 
     world.emulator.set_hook(world.pool_id, "CustomMessage", hook)
     attributes = [{"Name": "email", "Value": "carol@example.com"}]
     body = {"UserAttributes": attributes, "DesiredDeliveryMediums": ["EMAIL"]}
     world.admin("AdminCreateUser", "carol", **body)
     [message] = world.emulator.outbox
-    assert (message.body == f"carol {message.code}") is used
+    assert message.body == f"carol {message.code}"
     [event] = events
     assert event["triggerSource"] == "CustomMessage_AdminCreateUser"
     assert event["request"]["usernameParameter"] == "{username}"
@@ -224,42 +209,6 @@ def test_failing_post_confirmation(changed):
     else:
         assert world.sign_in_error(password=NEW_PASSWORD)[0] == "PasswordResetRequiredException"
     assert world.confirm_error(code)[0] == "ExpiredCodeException"
-
-
-# User migration.
-
-
-def migrating(response):
-    def hook(event):
-        assert event["triggerSource"] == "UserMigration_ForgotPassword"
-        assert event["request"]["password"] is None
-        return {**event, "response": response}
-
-    return hook
-
-
-def test_migration():
-    """A request for a user of another directory creates the user and sends the code."""
-    world = World()
-    attributes = {"email": "zoe@example.com", "email_verified": "true"}
-    hook = migrating({"userAttributes": attributes, "finalUserStatus": "RESET_REQUIRED"})
-    world.emulator.set_hook(world.pool_id, "UserMigration", hook)
-    code = world.send_code("zoe")
-    assert world.user("zoe")["UserStatus"] == "RESET_REQUIRED"
-    world.confirm(code, "zoe")
-    assert world.sign_in("zoe", NEW_PASSWORD)
-
-
-@pytest.mark.parametrize(
-    "hook",
-    [migrating({"userAttributes": None}), raising(ValueError("unknown"))],
-    ids=["unknown", "failing"],
-)
-def test_nobody_to_migrate(hook):
-    """If the trigger fails or doesn't know the user, the user is missing."""
-    world = World()
-    world.emulator.set_hook(world.pool_id, "UserMigration", hook)
-    assert world.public_error("ForgotPassword", "zoe")[0] == "UserNotFoundException"
 
 
 # The messages of the pool.

@@ -447,6 +447,7 @@ PREFLIGHT = ("OPTIONS", "/")
     [
         *("", "evil.example", "evil.example:9229", "localhost.evil.example", "127.0.0.1.nip.io"),
         *("[::1", "127.0.0.1@evil.example", "localhost:9229,evil.example", "0x7f.1", "localhost."),
+        *("[::1%evil.example]", "[localhost]", "[127.0.0.1]", "[]", "::1"),
     ],
 )
 def test_name_of_another_website_is_refused(world, server, method, path, host):
@@ -724,7 +725,7 @@ def test_errors_of_the_emulator_are_printed(world, server, monkeypatch, capfd):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_module_is_a_server(number):
-    """It prints its address, serves, and stops silently on either signal."""
+    """It prints its address and instructions, serves, and stops silently on either signal."""
     with subprocess.Popen(
         [sys.executable, "-m", "cognito_reset.testing", "--port", "0", "--allow-origin", SPA],
         stdout=subprocess.PIPE,
@@ -737,12 +738,13 @@ def test_module_is_a_server(number):
         assert re.fullmatch(r"http://127\.0\.0\.1:\d+", url)
         client = make_client(url, signed=True)
         pool = client.create_user_pool(PoolName="x")["UserPool"]
-        assert pool["Id"].startswith("us-east-1_")
+        assert pool["Id"].startswith("eu-west-1_")  # the client's Region
         preflight = urllib.request.Request(url, method="OPTIONS", headers={"Origin": SPA})
         with urllib.request.urlopen(preflight, timeout=10) as response:
             assert response.status == 200
         process.send_signal(number)
         output, errors = process.communicate(timeout=10)
+    # The first read took the instructions too. Nothing follows them.
     assert (process.returncode, output, errors) == (0, "", "")
 
 

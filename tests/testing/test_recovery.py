@@ -505,11 +505,10 @@ def test_recovery_by_staff_only():
 
 
 def test_mfa_channel_doesnt_recover():
-    """The contact for the second factor isn't used. The other contact is, if there is one."""
-    world = World()
+    """With a setting, the contact for the second factor isn't used. The other contact is, if there is one."""
+    world = World(pool=only("verified_phone_number", "verified_email"))
     world.add(**BOTH)
-    chosen = {"Enabled": True, "PreferredMfa": True}
-    world.admin("AdminSetUserMFAPreference", "alice", SMSMfaSettings=chosen)
+    world.admin("AdminSetUserMFAPreference", "alice", SMSMfaSettings={"Enabled": True})
     world.send_code()
     assert world.emulator.outbox[0].medium == "EMAIL"
     world.admin("AdminSetUserMFAPreference", "alice", SMSMfaSettings={"Enabled": False})
@@ -517,25 +516,26 @@ def test_mfa_channel_doesnt_recover():
     assert world.emulator.outbox[0].medium == "SMS"
 
 
+@pytest.mark.parametrize("setting", [{}, {"AccountRecoverySetting": {}}], ids=["absent", "empty"])
+def test_mfa_channel_recovers_without_a_setting(setting):
+    """Without a setting, SMS comes first, also for people who have SMS as the second factor."""
+    world = World(pool=setting)
+    world.add(**BOTH)
+    world.admin("AdminSetUserMFAPreference", "alice", SMSMfaSettings={"Enabled": True})
+    world.send_code()
+    assert world.emulator.outbox[0].medium == "SMS"
+
+
 @needs_current_model
 def test_only_contact_is_the_mfa_channel():
     """Such a user can't recover. LEGACY reveals that, ENABLED hides it."""
-    world = World()
+    world = World(pool=only("verified_email"))
     hiding = world.make_client(**ENABLED)["ClientId"]
     world.add()
     world.admin("AdminSetUserMFAPreference", "alice", EmailMfaSettings={"Enabled": True})
     assert world.public_error("ForgotPassword", "alice") == NO_CONTACT
     assert "CodeDeliveryDetails" in world.public("ForgotPassword", "alice", ClientId=hiding)
     assert world.emulator.outbox == []
-
-
-def test_authenticator_app_is_no_channel():
-    """An authenticator app as the second factor leaves both contacts for recovery."""
-    world = World()
-    world.add()
-    chosen = {"Enabled": True, "PreferredMfa": True}
-    world.admin("AdminSetUserMFAPreference", "alice", SoftwareTokenMfaSettings=chosen)
-    assert world.send_code()
 
 
 # Staff.

@@ -166,7 +166,23 @@ def test_new_password_required():
     assert world.user("carol")["UserStatus"] == "CONFIRMED"
     assert world.user("carol")["Attributes"]["name"] == "Carol"
     assert world.tokens("carol", NEW_PASSWORD)
-    assert world.error("RespondToAuthChallenge", **body)[1] == "Invalid session for the user."
+    assert world.error("RespondToAuthChallenge", **body) == (
+        "NotAuthorizedException",
+        "Invalid session for the user, session can only be used once.",
+    )
+
+
+def test_new_password_takes_no_alias_of_others():
+    """The attributes of the answer follow the pool's rules, or nothing changes."""
+    world = World(pool={"AliasAttributes": ["preferred_username"]})
+    world.add(preferred_username="al")
+    world.admin("AdminCreateUser", "carol", TemporaryPassword=PASSWORD)
+    session = world.sign_in("carol")["Session"]
+    taken = {"userAttributes.name": "Carol", "userAttributes.preferred_username": "al"}
+    error = world.error("RespondToAuthChallenge", **respond(world, session, **taken))
+    assert error[0] == "AliasExistsException"
+    assert "name" not in world.user("carol")["Attributes"]
+    world.ok("RespondToAuthChallenge", **respond(world, session))
 
 
 def test_new_password_must_meet_the_policy():
@@ -216,9 +232,9 @@ def test_challenge_needs_a_secret_hash():
 
 
 def test_other_challenges():
-    """The emulator has only one kind of challenge."""
+    """The emulator has no SRP, devices, passkeys and custom challenges."""
     world, session = invited()
-    body = {**respond(world, session), "ChallengeName": "SMS_MFA"}
+    body = {**respond(world, session), "ChallengeName": "CUSTOM_CHALLENGE"}
     assert world.error("RespondToAuthChallenge", **body)[0] == "InvalidParameterException"
 
 

@@ -23,6 +23,8 @@ needs_current_model = pytest.mark.skipif(
 
 PASSWORD = "Correct-horse-1"
 NEW_PASSWORD = "Battery-staple-2"
+#: What CreateUserPool needs for MFA.
+SMS = {"SmsConfiguration": {"SnsCallerArn": "arn:aws:iam::123456789012:role/sms"}}
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 

@@ -51,7 +51,7 @@ POOL = {
     "REGION": "eu-west-1",
     "USER_POOL_ID": "eu-west-1_Example01",
     "CLIENT_ID": "1example23456789",
-    "CLIENT_SECRET": "example-client-secret",
+    "CLIENT_SECRET": "exampleclientsecret1234567",
     "ENDPOINT_URL": os.environ.get("BENCHMARK_COGNITO", ""),
 }
 COGNITO_RESET = {"POOLS": {"default": POOL}, "UNIFORM_RESPONSE_SECONDS": 0}

@@ -87,7 +87,7 @@ COGNITO_RESET = {
             "REGION": "eu-west-1",
             "USER_POOL_ID": "eu-west-1_Example01",
             "CLIENT_ID": "1example23456789",
-            "CLIENT_SECRET": "example-client-secret",
+            "CLIENT_SECRET": "exampleclientsecret1234567",
         },
         "brand": {
             "REGION": "eu-west-1",

@@ -306,6 +306,39 @@ def test_a_connection_that_cannot_be_closed_is_no_failure(database, caplog):
     assert "s3cret" not in caplog.text
 
 
+def test_if_a_connection_cannot_be_closed_the_others_are(database, monkeypatch):
+    """The site's code may use several databases, and one of them may fail."""
+    monkeypatch.setitem(connections.settings, "aaa", connections.settings[database])
+    kept = []
+
+    def close() -> None:
+        raise OSError
+
+    def call() -> None:
+        for alias in ("aaa", database):
+            connections[alias].cursor().execute("SELECT 1")
+            kept.append(connections[alias])
+        first = next(iter(connections.all(initialized_only=True)))
+        first.close = close  # type: ignore[method-assign]
+
+    run(Calls(1), call)
+    assert sum(connection.connection is None for connection in kept) == 1
+
+
+@pytest.mark.parametrize("error", [ValueError(), SystemExit()], ids=repr)
+def test_connections_of_a_call_that_raises_are_closed(database, error):
+    """The call may have failed because its database is down."""
+    kept = []
+
+    def call() -> None:
+        connections[database].cursor().execute("SELECT 1")
+        kept.append(connections[database])
+        raise error
+
+    run(Calls(1), call)
+    assert kept[0].connection is None
+
+
 # Late answers
 
 

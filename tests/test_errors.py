@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 import pickle
+import re
+import socket
 import traceback
+from pathlib import Path
 
 import botocore.exceptions
 import botocore.session
 import pytest
+import urllib3
 
 from cognito_reset.cognito import errors as exceptions
+from cognito_reset.cognito import table
 from cognito_reset.cognito.client import request_id_of, translate
-from cognito_reset.cognito.errors import (
-    TABLE,
-    ResetError,
-    misconfigured,
-    unproven,
-)
+from cognito_reset.cognito.errors import ResetError, misconfigured
+from cognito_reset.cognito.service import get_service
+from cognito_reset.cognito.table import OTHER, TABLE, unproven
 from cognito_reset.conf import CognitoResetMisconfigured
 
+ROOT = Path(__file__).parent.parent
 OPERATIONS = sorted({operation for operation, _code, _start in TABLE})
 MODEL = botocore.session.get_session().get_service_model("cognito-idp")
 MODELLED = [
@@ -74,6 +78,220 @@ def test_an_error_keeps_nothing_of_the_vendors_message(operation, code):
 def test_the_start_of_the_message_selects_the_row(operation, code, text, expected):
     """Cognito uses one code for several things."""
     assert type(translate(operation, client_error(operation, code, text))).__name__ == expected
+
+
+INVALID = "failed to satisfy constraint: Member must satisfy regular expression pattern: [\\p{L}]*"
+# The code, Cognito's text, our error. The texts are from public reports, which the table names.
+POOL_WIDE = [
+    ("InvalidParameterException", f"1 validation error detected: Value at 'emailBody' {INVALID}", "MessageRejected"),
+    ("InvalidParameterException", f"1 validation error detected: Value '<!DOCTYPE html>\n<p>{{####}}\u200b</p>' at 'emailBody' {INVALID}", "MessageRejected"),
+    ("InvalidParameterException", f"2 validation errors detected: Value 'a' at 'emailSubject' {INVALID}; Value 'b' at 'emailBody' {INVALID}", "MessageRejected"),
+    ("InvalidParameterException", f"1 validation error detected: Value 'x' at 'emailMessage' {INVALID}", "MessageRejected"),
+    ("InvalidParameterException", f"1 validation error detected: Value 'x' at 'emailSubject' {INVALID}", "MessageRejected"),
+    ("InvalidParameterException", "1 validation error detected: Value 'x' at 'smsMessage' failed to satisfy constraint: Member must have length less than or equal to 140", "MessageRejected"),
+    ("InvalidParameterException", "The message is empty.", "MessageRejected"),
+    ("InvalidParameterException", "Cognito received the following error from Amazon SES when attempting to send email: Email address is not verified. The following identities failed the check in region US-EAST-1: x", "DeliveryFailed"),
+    ("InvalidParameterException", "Email address is not verified. The following identities failed the check", "DeliveryFailed"),
+    ("InvalidParameterException", "Access to the KMS key was denied.", "DeliveryFailed"),
+    ("LimitExceededException", "Exceeded daily email limit for the operation or the account. If a higher limit is required, please configure your user pool to use your own Amazon SES configuration for sending email.", "DeliveryFailed"),
+    ("CodeDeliveryFailureException", "Unable to send the email", "DeliveryFailed"),
+    ("InvalidSmsRoleAccessPolicyException", "User is not authorized to perform: SNS:Publish", "DeliveryFailed"),
+    ("InvalidSmsRoleTrustRelationshipException", "Role does not have a trust relationship", "DeliveryFailed"),
+    ("InvalidEmailRoleAccessPolicyException", "Not authorized to send email", "DeliveryFailed"),
+    ("UnexpectedLambdaException", "CustomMessage invocation failed due to error AccessDeniedException.", "TriggerFailed"),
+    ("InvalidLambdaResponseException", "Unrecognizable lambda output", "TriggerFailed"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("operation", ["ForgotPassword", "AdminResetUserPassword"])
+@pytest.mark.parametrize(("code", "text", "expected"), POOL_WIDE)
+def test_a_fault_of_the_pool_is_logged_as_an_outage(operation, code, text, expected):
+    """The log and the audit show a failure. Visitors get the neutral answer, as after a refusal."""
+    error = translate(operation, client_error(operation, code, text))
+    assert type(error).__name__ == expected
+    assert (error.level, error.outcome) == (logging.ERROR, "failed")
+    assert isinstance(error, exceptions.AccountRefused)
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("InvalidParameterException", "Cannot reset password for the user as there is no registered/verified email"),
+        ("InvalidParameterException", f"1 validation error detected: Value at 'username' {INVALID}"),
+        ("InvalidParameterException", "1 validation error detected: Value at 'emailBody'"),
+        ("InvalidParameterException", "The assessment was not passed"),
+        ("LimitExceededException", "Attempt limit exceeded, please try after some time."),
+    ],
+)  # fmt: skip
+def test_a_refusal_of_one_person_is_not_logged_as_an_outage(code, text):
+    """These depend on the account or on what was typed."""
+    error = translate("ForgotPassword", client_error("ForgotPassword", code, text))
+    assert (error.level, error.outcome) == (logging.INFO, "refused")
+
+
+@pytest.mark.parametrize(
+    "username",
+    [
+        "x-SES-1",
+        "KMS",
+        "x' at 'emailBody' failed to satisfy constraint",
+        "a\nSNS",
+        "Value '' at 'SES",
+    ],
+)
+def test_a_username_that_cognito_repeats_is_no_outage(people, caplog, username):
+    """Otherwise visitors could raise the alarm for a fault of the whole pool."""
+    caplog.set_level(logging.INFO)
+    for count in ("1 validation error", "2 validation errors"):
+        text = (
+            f"{count} detected: Value '{username}' at 'username' failed to satisfy constraint: "
+            r"Member must satisfy regular expression pattern: [\p{L}\p{M}\p{S}\p{N}\p{P}]+"
+        )
+        people.emulator.fail_next("ForgotPassword", "InvalidParameterException", message=text)
+        with pytest.raises(exceptions.AccountRefused) as caught:
+            get_service().request_code(username="alice")
+        assert type(caught.value) is exceptions.AccountRefused
+    assert {record.levelno for record in caplog.records} == {logging.INFO}
+
+
+def test_a_message_that_cognito_repeats_is_an_outage():
+    """Cognito may show the text of the pool's own message."""
+    text = f"1 validation error detected: Value 'Dear SES' at 'emailBody' {INVALID}"
+    error = translate("ForgotPassword", client_error("x", "InvalidParameterException", text))
+    assert type(error) is exceptions.MessageRejected
+
+
+# The operation, the code, Cognito's text, what to look at.
+HINTS = [
+    ("ForgotPassword", "NotAuthorizedException", "Unable to verify secret hash for client 1", "CLIENT_SECRET"),
+    ("ForgotPassword", "NotAuthorizedException", "Client 1 is configured with secret but SECRET_HASH was not received", "CLIENT_SECRET"),
+    ("ConfirmForgotPassword", "NotAuthorizedException", "Client 1 is not configured for secret but secret hash was received", "CLIENT_SECRET"),
+    ("ForgotPassword", "NotAuthorizedException", "Client is disabled", "CLIENT_ID"),
+    ("ForgotPassword", "ResourceNotFoundException", "User pool client 1example does not exist.", "CLIENT_ID,REGION"),
+    ("ListUsers", "ResourceNotFoundException", "User pool eu-west-1_Example01 does not exist.", "USER_POOL_ID,REGION"),
+    ("ForgotPassword", "ResourceNotFoundException", "Something else", "CLIENT_ID,USER_POOL_ID,REGION"),
+    ("ForgotPassword", "OperationNotEnabledException", "", "REGION"),
+    ("ListUsers", "UnknownOperationException", "", "ENDPOINT_URL"),
+    ("ListUsers", "AccessDeniedException", "User: arn is not authorized to perform: cognito-idp:ListUsers", "AWS_PERMISSIONS"),
+    ("ListUsers", "UnrecognizedClientException", "The security token included in the request is invalid.", "AWS_CREDENTIALS"),
+    ("ListUsers", "ExpiredTokenException", "The security token included in the request is expired", "AWS_CREDENTIALS"),
+    ("ListUsers", "InvalidSignatureException", "The request signature we calculated does not match", "AWS_CREDENTIALS"),
+    ("ListUsers", "InvalidSignatureException", "Signature expired: 20261128T000000Z is now earlier than 20261128T000500Z", "CLOCK"),
+    ("ListUsers", "InvalidSignatureException", "Signature not yet current: 20261128T001000Z is still later", "CLOCK"),
+    ("ListUsers", "InvalidSignatureException", "Credential should be scoped to a valid Region, not 'eu-west-2'.", "REGION"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("operation", "code", "text", "hint"), HINTS)
+def test_a_mistake_of_the_site_names_what_to_look_at(operation, code, text, hint):
+    """Only Cognito's answer shows the mistake. The hint is for the log, and visitors don't see it."""
+    error = translate(operation, client_error(operation, code, text))
+    assert type(error) is exceptions.Misconfigured
+    assert error.hint == hint
+
+
+def test_a_password_that_only_cognito_refuses_points_to_the_policy():
+    """The site's rules are laxer than the pool's. A compromised password breaks no rule, so it has no hint."""
+    lax = translate("ConfirmForgotPassword", client_error("x", "InvalidPasswordException", "Password not long enough"))  # fmt: skip
+    assert (type(lax), lax.hint) == (exceptions.PasswordInvalid, "PASSWORD_POLICY")
+    assert lax.level == logging.WARNING
+    text = "Provided password cannot be used for security reasons."
+    known = translate("ConfirmForgotPassword", client_error("x", "InvalidPasswordException", text))
+    assert (known.hint, known.level) == ("", logging.INFO)
+
+
+def endpoint_error(cause, url="https://x"):
+    error = botocore.exceptions.EndpointConnectionError(endpoint_url=url)
+    error.__context__ = urllib3.exceptions.HTTPError()
+    error.__context__.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "hint"),
+    [
+        (endpoint_error(socket.gaierror(socket.EAI_NONAME, "not known")), "REGION,ENDPOINT_URL"),
+        (endpoint_error(ConnectionRefusedError(), url="https://cognito-idp.eu-west-1.amazonaws.com/"), ""),
+        (endpoint_error(ConnectionRefusedError(), url="https://cognito-idp-fips.us-east-1.amazonaws.com/"), ""),
+        (endpoint_error(ConnectionRefusedError()), "ENDPOINT_URL"),
+        (botocore.exceptions.ConnectTimeoutError(endpoint_url="http://localhost:9229/"), "ENDPOINT_URL"),
+        (botocore.exceptions.NoCredentialsError(), "AWS_CREDENTIALS"),
+        (botocore.exceptions.ProfileNotFound(profile="x"), "AWS_CREDENTIALS"),
+        (botocore.exceptions.NoRegionError(), "REGION"),
+        (botocore.exceptions.ProxyConnectionError(proxy_url="https://x"), "PROXIES"),
+        (botocore.exceptions.SSLError(endpoint_url="https://x", error="CERTIFICATE_VERIFY_FAILED"), "CA_BUNDLE"),
+        (botocore.exceptions.DataNotFoundError(data_path="x"), ""),
+    ],
+)  # fmt: skip
+def test_botocores_own_errors_name_what_to_look_at(error, hint):
+    """A Region with a typo has a host whose name doesn't resolve, for example."""
+    assert translate("ListUsers", error).hint == hint
+
+
+def hints_in(path):
+    """Return the hints that are written in a module: the keywords and variables of that name."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        is_keyword = isinstance(node, ast.keyword) and node.arg == "hint"
+        is_variable = isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "hint"
+        if is_keyword or is_variable:
+            constants = (inner for inner in ast.walk(node.value) if isinstance(inner, ast.Constant))
+            yield from (c.value for c in constants if re.fullmatch("[A-Z_,]+", str(c.value)))
+
+
+def test_the_page_about_the_log_lists_all_hints():
+    """A row may have several hints."""
+    page = (ROOT / "docs" / "log.md").read_text()
+    rows = re.search(r"\| `hint` .*\n\|---.*\n((?:\|.*\n)+)", page)[1].splitlines()
+    listed = [hint for row in rows for hint in re.findall("`([A-Z_,]+)`", row.split("|")[1])]
+    logged = {*table._HINTS.values()} - {""}
+    for path in (ROOT / "cognito_reset" / "cognito").glob("*.py"):
+        logged |= {*hints_in(path)}
+    assert {"REGION,ENDPOINT_URL", "CLIENT_SECRET"} <= logged
+    assert sorted(listed) == sorted(logged)
+
+
+def raised(error):
+    """Return the exception with a traceback, as one that was caught."""
+    try:
+        raise error
+    except Exception as caught:
+        return caught
+
+
+@pytest.mark.parametrize("stage", [0, 1])
+def test_an_exception_of_other_code_before_the_request_is_sent(stage):
+    """A tracer may listen to botocore's events. Nothing was sent, and it is no outage of Cognito."""
+    error = translate("ConfirmForgotPassword", raised(KeyError("s3cret")), stage=stage)
+    assert type(error) is exceptions.Misconfigured
+    assert (error.sent, error.answered, error.aws_code) == (False, None, "KeyError")
+    assert error.at.startswith(f"{__file__}:")
+    assert "s3cret" not in repr(error)
+
+
+def test_an_exception_of_other_code_after_the_request_is_sent():
+    """The outcome is unknown."""
+    error = translate("ConfirmForgotPassword", raised(KeyError("s3cret")), stage=2)
+    assert type(error) is exceptions.OutcomeUnknown
+    assert (error.sent, error.answered) == (True, False)
+    assert error.at.startswith(f"{__file__}:")
+
+
+@pytest.mark.parametrize(
+    ("error", "expected", "aws_code", "answered"),
+    [
+        (client_error("AssumeRole", "AccessDenied"), exceptions.Misconfigured, "AccessDenied", None),
+        (client_error("AssumeRole", "Throttling"), exceptions.Misconfigured, "Throttling", None),
+        (botocore.exceptions.ReadTimeoutError(endpoint_url="https://sts"), exceptions.Unavailable, "ReadTimeoutError", False),
+        (botocore.exceptions.EndpointConnectionError(endpoint_url="https://sts"), exceptions.Unavailable, "EndpointConnectionError", False),
+        (botocore.exceptions.NoCredentialsError(), exceptions.Misconfigured, "NoCredentialsError", None),
+    ],
+)  # fmt: skip
+def test_if_a_source_of_credentials_fails_nothing_was_sent(error, expected, aws_code, answered):
+    """botocore asks it before it sends the request, so the outcome is known."""
+    found = translate("AdminResetUserPassword", error, stage=0)
+    assert type(found) is expected
+    assert (found.aws_code, found.hint) == (aws_code, "AWS_CREDENTIALS")
+    assert (found.sent, found.answered) == (False, answered)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -172,7 +390,7 @@ TRANSPORT = {
 def test_the_transports_exception_shows_whether_the_call_was_sent(operation, kind):
     """Nothing was done only if the failure came before the request was sent."""
     for error in TRANSPORT[kind]:
-        found = translate(operation, error)
+        found = translate(operation, raised(error))
         expected = {
             "not sent": exceptions.Unavailable,
             "config": exceptions.Misconfigured,
@@ -230,7 +448,7 @@ def test_codes_are_documented_in_one_place_and_fit_the_audit():
 def test_an_answer_that_lacks_everything_is_an_unknown_error(operation):
     """botocore fills these members in, but a proxy's answer may lack them."""
     found = translate(operation, botocore.exceptions.ClientError({}, operation))
-    assert type(found) is TABLE[operation, exceptions.OTHER, ""]
+    assert type(found) is TABLE[operation, OTHER, ""]
     assert (found.aws_code, found.request_id) == ("unknown", "")
 
 

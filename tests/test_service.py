@@ -6,6 +6,7 @@ import base64
 import contextlib
 import hashlib
 import hmac
+import inspect
 import json
 import logging
 import re
@@ -16,6 +17,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import botocore.endpoint
 import botocore.session
 import pytest
 from django.test import RequestFactory
@@ -23,20 +25,22 @@ from django.utils import timezone
 from django.views.debug import ExceptionReporter
 
 from cognito_reset.cognito import errors as exceptions
+from cognito_reset.cognito import refusals
 from cognito_reset.cognito.calls import THREAD_NAME, Calls
 from cognito_reset.cognito.client import make_client
 from cognito_reset.cognito.errors import ResetError
 from cognito_reset.cognito.service import (
     CognitoService,
     Delivery,
-    PoolUser,
     clients_made_by,
     get_service,
     wait_until_idle,
 )
-from cognito_reset.conf import CognitoResetMisconfigured, PoolSettings
+from cognito_reset.cognito.users import PoolUser
+from cognito_reset.conf import CognitoResetMisconfigured, PoolSettings, conf
 from cognito_reset.secret import Secret
 from cognito_reset.testing import ConnectRefused, Error, Junk, Reset, Status, Timeout, Trickle
+from cognito_reset.testing.mount import EVENT, Mount
 from tests.people import NEW_PASSWORD, PASSWORD
 
 MODEL: Any = botocore.session.get_session().get_service_model("cognito-idp")
@@ -44,6 +48,7 @@ AWS_REQUEST_ID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 FAMILY = {"client_metadata": {"language": "de"}, "analytics_endpoint_id": "endpoint"}
 CONTEXT = {"encoded_data": "device", "ip_address": "192.0.2.1"}
 CODE = "739184"
+HAS_BEFORE_PARSE = "before-parse" in inspect.getsource(botocore.endpoint)
 
 
 class OurService(CognitoService):
@@ -167,10 +172,10 @@ def test_sign_out_everywhere_sends_the_pool_and_the_user(people):
 
 # SecretHash
 
-VECTORS = [  # by openssl dgst -sha256 -hmac example-client-secret -binary | base64
-    ("alice", "HP0HWmKpUgoAE6CfY7Yv47vDEVFNCHWK5QpFQ9anleA="),
-    ("Zoë 🔑", "lU6C8b0atBEeccVnMiMzT1HCJaccaQ4n2VcC09AKmXA="),
-    ("alice@example.com", "i19eT6NMUyqvyS3iPRFnTcYkMU23s7G0qq/WvnEt+kQ="),
+VECTORS = [  # by openssl dgst -sha256 -hmac exampleclientsecret1234567 -binary | base64
+    ("alice", "z/YOC/aXMnMSfvn0XbhUnpq/+/gYmQBUivMqkjK/1lA="),
+    ("Zoë 🔑", "lkG9bhyREJ/4BPfbwQlyRjvhU31gThxtGU/HSc4F5W4="),
+    ("alice@example.com", "jgTcN2/Z8xeCk8ShqZeqfJDV6/buCnuB6m9V3tmrYh0="),
 ]
 
 
@@ -179,7 +184,7 @@ VECTORS = [  # by openssl dgst -sha256 -hmac example-client-secret -binary | bas
 def test_c13_the_secret_hash_is_awss_algorithm(people, username, expected):
     """Base64 of HMAC-SHA256 over username and client id, with the secret as key."""
     made_of = made(
-        people, client_id="1example23456789", client_secret=Secret("example-client-secret")
+        people, client_id="1example23456789", client_secret=Secret("exampleclientsecret1234567")
     )
     with pytest.raises(ResetError):
         made_of.request_code(username=username)
@@ -203,7 +208,7 @@ def test_c13_the_secret_hash_is_over_exactly_what_is_sent(people, username):
 @pytest.mark.requirement("C13")
 def test_c13_a_callable_secret_is_asked_for_each_request(people):
     """A rotated secret needs no restart."""
-    secrets = iter(["wrong", people.pool["CLIENT_SECRET"]])
+    secrets = iter(["wrong" * 6, people.pool["CLIENT_SECRET"]])
     rotated = made(people, client_secret=lambda: next(secrets))
     with pytest.raises(exceptions.Misconfigured):
         rotated.request_code(username="alice")
@@ -236,19 +241,63 @@ def failing():
 
 
 @pytest.mark.requirement("C13")
-@pytest.mark.parametrize(
-    ("secret", "name"), [(failing, "ValueError"), (lambda: b"bytes", "AttributeError")]
-)
-def test_c13_a_failing_callable_is_a_mistake_of_the_site(people, caplog, secret, name):
-    """Neither the error nor the log shows its text, and nothing is sent."""
+def test_c13_a_failing_callable_is_a_mistake_of_the_site(people, caplog):
+    """The log names the setting and the line, but not the exception's text. Nothing is sent."""
     with pytest.raises(exceptions.Misconfigured) as caught:
-        made(people, client_secret=secret).request_code(username="alice")
-    assert caught.value.aws_code == name
+        made(people, client_secret=failing).request_code(username="alice")
+    assert caught.value.aws_code == "ValueError"
     assert (caught.value.sent, caught.value.answered) == (False, None)
     assert people.emulator.calls == []
-    assert [record.levelname for record in caplog.records] == ["CRITICAL"]
-    assert f"operation=ForgotPassword code=unavailable aws_code={name}" in caplog.text
-    assert PASSWORD not in caplog.text
+    [record] = caplog.records
+    assert record.levelname == "CRITICAL"
+    line = failing.__code__.co_firstlineno + 1
+    text = "cognito_reset.site_code_failed setting=CLIENT_SECRET error=ValueError"
+    assert record.getMessage() == f"{text} at={__file__}:{line}"
+
+
+GOOD_SECRET = "canary1canary1canary1canary1"
+
+
+@pytest.mark.requirement("C13")
+@pytest.mark.parametrize(
+    ("secret", "reason"),
+    [
+        (f"{GOOD_SECRET}\n", "it begins or ends with a line break"),
+        (f"{GOOD_SECRET}\r\n", "it begins or ends with a line break"),
+        (f"\n{GOOD_SECRET}", "it begins or ends with a line break"),
+        (f" {GOOD_SECRET}", "it begins or ends with a space or tab"),
+        (f"{GOOD_SECRET}\t", "it begins or ends with a space or tab"),
+        (f'"{GOOD_SECRET}"', "it has quotes around it"),
+        (f"'{GOOD_SECRET}'", "it has quotes around it"),
+        (
+            f'{{"client_secret": "{GOOD_SECRET}"}}',
+            "it is JSON; the secret is one of the values in it",
+        ),
+        (f'\n{{"secret": "{GOOD_SECRET}"}}\n', "it is JSON; the secret is one of the values in it"),
+        (f'["{GOOD_SECRET}"]', "it is JSON; the secret is one of the values in it"),
+        ("canary1", "its length is 7, and a secret has 24 to 64 characters"),
+        ("canary1" * 10, "its length is 70, and a secret has 24 to 64 characters"),
+        (f"\ufeff{GOOD_SECRET}", "it has other characters than letters, digits, _ and +"),
+        (f"{GOOD_SECRET}-", "it has other characters than letters, digits, _ and +"),
+        (GOOD_SECRET.encode(), "it is of the type bytes"),
+        ({"client_secret": GOOD_SECRET}, "it is of the type dict"),
+    ],
+)
+@pytest.mark.parametrize("mask", [lambda value: value, Secret], ids=["plain", "masked"])
+def test_c13_a_callable_that_returns_an_invalid_secret(people, caplog, secret, reason, mask):
+    """The secret may come from a file or a secrets manager. The log names the mistake, but shows no value."""
+    secret = mask(secret) if isinstance(secret, str) else secret
+    with pytest.raises(exceptions.Misconfigured) as caught:
+        made(people, client_secret=lambda: secret).request_code(username="alice")
+    assert (caught.value.sent, caught.value.answered) == (False, None)
+    assert caught.value.hint == "CLIENT_SECRET"
+    assert people.emulator.calls == []
+    [record] = caplog.records
+    assert record.levelname == "CRITICAL"
+    pool = people.pool["USER_POOL_ID"]
+    text = f"cognito_reset.misconfigured: The result of CLIENT_SECRET for {pool} can't be used: {reason}."
+    assert record.getMessage() == text
+    assert "canary1" not in f"{caplog.text} {caught.value!r}"
 
 
 # What is returned
@@ -395,10 +444,8 @@ def test_a_user_is_found_by_the_attribute_whose_form_the_identifier_has(
     identifier = identifier if isinstance(identifier, str) else identifier(people, expected)
     people.emulator.calls.clear()
     assert get_service().find_user(username=identifier).username == expected
-    assert [body["Filter"] for _, body in people.emulator.calls] == [
-        f'username = "{identifier}"',
-        f'{attribute} = "{identifier}"',
-    ]
+    filters = [body["Filter"] for name, body in people.emulator.calls if name == "ListUsers"]
+    assert filters == [f'username = "{identifier}"', f'{attribute} = "{identifier}"']
 
 
 @pytest.mark.parametrize(
@@ -411,6 +458,109 @@ def test_a_part_of_a_name_finds_nobody(people, identifier):
     """
     with pytest.raises(exceptions.AccountRefused):
         get_service().find_user(username=identifier)
+
+
+def use_pool(settings, emulator, *, sensitive):
+    """Use a pool with or without a rule for case, and return its id."""
+    rule = {} if sensitive is None else {"UsernameConfiguration": {"CaseSensitive": sensitive}}
+    _, answer = emulator.handle("CreateUserPool", {"PoolName": "names", **rule})
+    configure(settings, pool={"USER_POOL_ID": answer["UserPool"]["Id"]})
+    return answer["UserPool"]["Id"]
+
+
+def add_user(emulator, pool, name):
+    status, _ = emulator.handle("AdminCreateUser", {"UserPoolId": pool, "Username": name})
+    assert status == 200
+
+
+@pytest.mark.parametrize("typed", ["alice", "Alice", "ALICE"])
+def test_case_does_not_matter_in_a_pool_that_ignores_it(cognito_emulator, settings, typed):
+    """ListUsers' filter is case-sensitive even there."""
+    pool = use_pool(settings, cognito_emulator, sensitive=False)
+    add_user(cognito_emulator, pool, "alice")
+    assert get_service().find_user(username=typed).username == "alice"
+
+
+def test_a_username_may_be_kept_as_it_was_typed_and_shown_in_lower_case(cognito_emulator, settings):
+    """AWS doesn't document whether the filter compares with the name as typed or in lower case."""
+    use_pool(settings, cognito_emulator, sensitive=False)
+    cognito_emulator.fail_next("ListUsers", users("alice", attribute="username"))
+    assert get_service().find_user(username="Alice").username == "alice"
+    names = [name for name, _ in cognito_emulator.calls]
+    assert names[-2:] == ["ListUsers", "DescribeUserPool"]
+
+
+@pytest.mark.parametrize("sensitive", [True, None])
+@pytest.mark.parametrize(("kept", "typed"), [("alice", "Alice"), ("Alice", "alice")])
+def test_case_matters_in_every_other_pool(cognito_emulator, settings, sensitive, kept, typed):
+    """Alice and alice are two people there. A pool made without a rule is case-sensitive."""
+    pool = use_pool(settings, cognito_emulator, sensitive=sensitive)
+    add_user(cognito_emulator, pool, kept)
+    assert get_service().find_user(username=kept).username == kept
+    with pytest.raises(exceptions.UserNotFound) as caught:
+        get_service().find_user(username=typed)
+    assert type(caught.value) is exceptions.UserNotFound
+    cognito_emulator.fail_next("ListUsers", users(kept, attribute="username"))
+    with pytest.raises(exceptions.UserNotFound):
+        get_service().find_user(username=typed)
+
+
+def test_two_people_in_a_pool_where_case_matters(cognito_emulator, settings):
+    """Each is found by the exact name."""
+    pool = use_pool(settings, cognito_emulator, sensitive=True)
+    for name in ("alice", "Alice"):
+        add_user(cognito_emulator, pool, name)
+        assert get_service().find_user(username=name).username == name
+
+
+@pytest.mark.requirement("G6")
+def test_g6_the_other_case_of_a_lookalike_is_not_tried(cognito_emulator, settings):
+    """The Kelvin sign is a k in lower case."""
+    pool = use_pool(settings, cognito_emulator, sensitive=False)
+    add_user(cognito_emulator, pool, "mike")
+    with pytest.raises(exceptions.UserNotFound):
+        get_service().find_user(username="Mi\u212ae")
+
+
+def test_a_pools_rule_for_case_is_asked_for_once(cognito_emulator, settings):
+    """The rule can't be changed. Without capital letters, the pool isn't asked."""
+    pool = use_pool(settings, cognito_emulator, sensitive=False)
+    add_user(cognito_emulator, pool, "alice")
+    asked = lambda: [name for name, _ in cognito_emulator.calls].count("DescribeUserPool")  # noqa: E731
+    get_service().find_user(username="alice")
+    with pytest.raises(exceptions.UserNotFound):
+        get_service().find_user(username="nobody")
+    assert asked() == 0
+    for _ in range(3):
+        get_service().find_user(username="ALICE")
+    assert asked() == 1
+
+
+def test_without_the_permission_the_name_must_be_exact(people, caplog):
+    """The error tells staff to check the case. The pool isn't asked again."""
+    people.emulator.fail_next("DescribeUserPool", "AccessDeniedException")
+    service = made(people)
+    for _ in range(2):
+        with pytest.raises(exceptions.UserNotFoundAsTyped) as caught:
+            service.find_user(username="Alice")
+        assert caught.value.code == "user_not_found"
+    assert service.find_user(username="alice").username == "alice"
+    [record] = caplog.records
+    assert (
+        "operation=DescribeUserPool code=unavailable aws_code=AccessDenied" in record.getMessage()
+    )
+    assert record.getMessage().endswith(" hint=AWS_PERMISSIONS")
+
+
+def test_after_an_outage_the_pool_is_asked_again(people):
+    """The next look-up asks again."""
+    people.emulator.fail_next("DescribeUserPool", Status(503, ""))
+    service = made(people)
+    with pytest.raises(exceptions.UserNotFoundAsTyped):
+        service.find_user(username="Alice")
+    with pytest.raises(exceptions.UserNotFound) as caught:
+        service.find_user(username="Alice")
+    assert type(caught.value) is exceptions.UserNotFound
 
 
 def users(*values, attribute="email", **more):
@@ -824,7 +974,7 @@ def test_a_process_without_calls_is_idle():
         {"CONNECT_TIMEOUT_SECONDS": 1},
         {"MAX_CONCURRENT_CALLS": 3},
         {"SERVICE_CLASS": OurService},
-        {"pool": {"CLIENT_SECRET": "other"}},
+        {"pool": {"CLIENT_SECRET": "other" * 5}},
         {"pool": {"REGION": "eu-central-1"}},
     ],
     ids=str,
@@ -885,6 +1035,186 @@ def test_a_client_that_cannot_be_made_is_a_mistake_of_the_site(settings, caplog,
     assert text in record.getMessage()
     monkeypatch.delenv("AWS_PROFILE")
     assert isinstance(get_service(), CognitoService)
+
+
+class BrokenService(CognitoService):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise LookupError(PASSWORD)
+
+
+def test_a_service_class_that_raises_is_a_mistake_of_the_site(cognito_emulator, settings, caplog):
+    """The log names the setting and the line."""
+    configure(settings, SERVICE_CLASS=BrokenService)
+    with pytest.raises(exceptions.Misconfigured) as caught:
+        get_service()
+    assert caught.value.__context__ is None
+    [record] = caplog.records
+    line = BrokenService.__init__.__code__.co_firstlineno + 1
+    assert record.levelno == logging.CRITICAL
+    text = "cognito_reset.site_code_failed setting=SERVICE_CLASS error=LookupError"
+    assert record.getMessage() == f"{text} at={__file__}:{line}"
+    assert PASSWORD not in caplog.text
+
+
+# A mistake that only Cognito can tell
+
+
+@pytest.mark.parametrize(
+    ("pool", "call", "hint"),
+    [
+        ({"CLIENT_SECRET": "x" * 30}, "request_code", "CLIENT_SECRET"),
+        ({"CLIENT_SECRET": None}, "request_code", "CLIENT_SECRET"),
+        ({"CLIENT_ID": "9nosuchclient"}, "request_code", "CLIENT_ID,REGION"),
+        ({"USER_POOL_ID": "eu-west-1_Nowhere1"}, "find_user", "USER_POOL_ID,REGION"),
+    ],
+)
+def test_the_log_names_what_to_look_at(people, settings, caplog, pool, call, hint):
+    """The line contains no parameter, no secret and no text of Cognito."""
+    configure(settings, pool=pool)
+    with pytest.raises(exceptions.Misconfigured) as caught:
+        getattr(get_service(), call)(username="alice")
+    assert caught.value.hint == hint
+    [record] = caplog.records
+    assert record.levelno == logging.CRITICAL
+    assert record.getMessage().endswith(f" hint={hint}")
+    assert not re.search("alice|xxx|nosuch|Nowhere", caplog.text)
+
+
+def test_a_policy_laxer_than_the_pools_is_a_warning(people, caplog):
+    """Our own rules accept the password, and Cognito refuses it."""
+    code = people.code("alice")
+    with pytest.raises(exceptions.PasswordInvalid):
+        get_service().confirm(username="alice", confirmation_code=code, password="short")
+    [record] = caplog.records
+    assert record.levelno == logging.WARNING
+    assert record.getMessage().endswith(" hint=PASSWORD_POLICY")
+
+
+# Other code that listens to botocore's events
+
+
+@pytest.fixture
+def hooked(people) -> Any:
+    """Return a function that makes a service where one of botocore's events raises."""
+    client = make_client(conf.pool("default"), signed=False)
+
+    def tracer(**_: Any) -> None:
+        raise LookupError(PASSWORD)
+
+    def hook(event: str) -> CognitoService:
+        client.meta.events.register(f"{event}.cognito-identity-provider", tracer)
+        client.meta.events.register(EVENT, Mount(people.emulator, client))
+        return CognitoService(
+            client,
+            client_id=people.pool["CLIENT_ID"],
+            client_secret=Secret(people.pool["CLIENT_SECRET"]),
+            user_pool_id=people.pool["USER_POOL_ID"],
+            make_admin_client=failing,
+            calls=Calls(4),
+            total_timeout=16,
+        )
+
+    hook.line = tracer.__code__.co_firstlineno + 1
+    yield hook
+    client.close()
+
+
+@pytest.mark.parametrize(
+    "event", ["provide-client-params", "before-parameter-build", "before-call", "before-send"]
+)
+@pytest.mark.parametrize("method", ["request_code", "confirm"])
+def test_what_a_tracer_raises_before_the_request_was_not_sent(
+    people, hooked, caplog, event, method
+):
+    """No code is on its way, no attempt is lost, and Cognito has no outage."""
+    more = {"confirmation_code": CODE, "password": NEW_PASSWORD} if method == "confirm" else {}
+    service = hooked(event)
+    for _ in range(4):  # the breaker stays closed
+        with pytest.raises(exceptions.Misconfigured) as caught:
+            getattr(service, method)(username="alice", **more)
+    assert (caught.value.sent, caught.value.answered) == (False, None)
+    assert people.emulator.calls == []
+    message = caplog.records[0].getMessage()
+    assert f"aws_code=LookupError aws_request_id= at={__file__}:{hooked.line}" in message
+    assert PASSWORD not in caplog.text
+
+
+@pytest.mark.parametrize("event", ["response-received", "before-parse", "after-call"])
+def test_what_a_tracer_raises_after_the_request_is_unknown(people, hooked, caplog, event):
+    """Cognito may have sent a code."""
+    if event == "before-parse" and not HAS_BEFORE_PARSE:
+        pytest.skip("this botocore has no such event")
+    with pytest.raises(exceptions.MaybeSent) as caught:
+        hooked(event).request_code(username="alice")
+    assert (caught.value.sent, caught.value.answered) == (True, False)
+    assert len(people.emulator.calls) == 1
+    assert f" at={__file__}:{hooked.line}" in caplog.text
+    assert PASSWORD not in caplog.text
+
+
+# The same refusal for many people
+
+
+@pytest.fixture
+def no_runs(monkeypatch):
+    monkeypatch.setattr(refusals, "_runs", {})
+
+
+def refuse(people, names, *, code="InvalidParameterException", text="A new reason.", method="request_code"):  # fmt: skip
+    more = {"confirmation_code": CODE, "password": NEW_PASSWORD} if method == "confirm" else {}
+    operation = {"request_code": "ForgotPassword", "confirm": "ConfirmForgotPassword"}[method]
+    for name in names:
+        people.emulator.fail_next(operation, Error(code, text))
+        with pytest.raises(ResetError):
+            getattr(get_service(), method)(username=name, **more)
+
+
+def warnings(caplog):
+    return [r.getMessage() for r in caplog.records if "many_refusals" in r.getMessage()]
+
+
+FIVE = ["one", "two", "three", "four", "five"]
+
+
+@pytest.mark.parametrize("method", ["request_code", "confirm"])
+@pytest.mark.parametrize(
+    "code", ["InvalidParameterException", "NotAuthorizedException", "BrandNewException"]
+)
+def test_an_unknown_refusal_of_many_people_is_a_warning(people, no_runs, caplog, method, code):
+    """It is logged once, without the text and the names."""
+    refuse(people, FIVE[:4], code=code, method=method)
+    assert warnings(caplog) == []
+    refuse(people, [*FIVE[4:], "six", "seven"], code=code, method=method)
+    operation = "ForgotPassword" if method == "request_code" else "ConfirmForgotPassword"
+    expected = f"cognito_reset.many_refusals operation={operation} aws_code={code} people=5"
+    assert warnings(caplog) == [expected]
+    assert not re.search("reason|seven", caplog.text)
+    assert not re.search("reason|seven", str(refusals._runs))
+
+
+def test_many_refusals_of_one_person_are_not_logged(people, no_runs, caplog):
+    """This holds however often Cognito refuses the same person."""
+    refuse(people, ["one"] * 8)
+    assert warnings(caplog) == []
+
+
+def test_a_success_or_another_reason_ends_a_run_of_refusals(people, no_runs, caplog):
+    """The count begins again."""
+    refuse(people, FIVE[:4])
+    get_service().request_code(username="alice")
+    refuse(people, FIVE[:4])
+    refuse(people, ["six"], text="Another reason.")
+    refuse(people, FIVE[4:])
+    assert warnings(caplog) == []
+
+
+def test_a_known_refusal_is_not_counted(people, no_runs, caplog):
+    """The table has a row for these, and some people have such an account."""
+    refuse(people, FIVE, text="Cannot reset password for the user as there is no registered")
+    refuse(people, FIVE, code="NotAuthorizedException", text="User is disabled")
+    refuse(people, FIVE, code="LimitExceededException")
+    refuse(people, FIVE, code="403")
+    assert (warnings(caplog), refusals._runs) == ([], {})
 
 
 # Secrets

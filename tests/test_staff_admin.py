@@ -22,7 +22,7 @@ from cognito_reset.cognito.service import get_service
 from cognito_reset.models import LedgerSlot, ResetEvent
 from cognito_reset.signals import password_reset_failed, password_reset_triggered
 from cognito_reset.staff import admin as room
-from cognito_reset.testing import ConnectRefused, Timeout
+from cognito_reset.testing import ConnectRefused, Error, Timeout
 from tests.admin_site import UserAdmin
 from tests.interfaces import REST, WRONG_CODES, with_settings
 from tests.people import NEW_PASSWORD, PASSWORD, People
@@ -967,6 +967,51 @@ def test_aws_errors_are_words_with_their_name(
     assert words in page
     assert offered(response) == []
     assert len(people.emulator.calls) == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "hint"),
+    [
+        (Error("AccessDeniedException"), "AWS_PERMISSIONS"),
+        (Error("ResourceNotFoundException", "User pool x does not exist."), "USER_POOL_ID,REGION"),
+        (Error("InvalidSignatureException", "Signature expired: 1 is now earlier than 2"), "CLOCK"),
+    ],
+    ids=repr,
+)
+def test_staff_read_what_to_look_at(
+    people: People, staff: Staff, alice: User, fault: Error, hint: str
+) -> None:
+    """Cognito's own text isn't shown."""
+    people.emulator.fail_next("ListUsers", fault)
+    page = staff.look(alice).content.decode()
+    assert f"Have this checked first: {hint.replace(',', ', ')}. ({fault.code})" in page
+    assert "does not exist" not in page
+    assert "earlier" not in page
+
+
+def test_staff_read_that_the_pools_message_is_at_fault(
+    people: People, staff: Staff, alice: User, bob: User
+) -> None:
+    """Nobody else would get a code either, so no further resets are sent."""
+    text = "1 validation error detected: Value at 'emailBody' failed to satisfy constraint: x"
+    people.emulator.fail_next("AdminResetUserPassword", Error("InvalidParameterException", text))
+    [(_, message), *_] = told(staff.send(alice, bob))
+    assert message.startswith(
+        "No password reset was sent to 1 person: alice. Cognito did not accept"
+    )
+    assert "message template" in message
+    assert resets(people) == ["alice"]
+
+
+def test_staff_read_that_a_user_may_have_a_name_in_another_case(
+    people: People, staff: Staff, alice: User
+) -> None:
+    """The site has no permission to ask whether the pool is case-sensitive."""
+    alice.username = "Alice"
+    alice.save()
+    people.emulator.fail_next("DescribeUserPool", "AccessDeniedException")
+    page = staff.look(alice).content.decode()
+    assert "There is no user with exactly this name in the user pool. Check upper and lower" in page
 
 
 def test_no_connection_is_said(people: People, staff: Staff, alice: User) -> None:

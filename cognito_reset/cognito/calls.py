@@ -139,7 +139,7 @@ class Calls:
             try:
                 _current.set(permit)
                 result = _result_of(call)
-                _result_of(connections.close_all)  # this thread ends without Django's notice
+                _close_connections()
                 # Either the caller cancels the future, or this thread claims it, so that both agree.
                 is_late = not future.set_running_or_notify_cancel()
                 answered = _is_answer(result)
@@ -149,7 +149,7 @@ class Calls:
                 is_success = result is not None and not isinstance(result, ResetError)
                 if is_late and when_late and is_success:
                     _result_of(partial(when_late, cast("T", result)))
-                    _result_of(connections.close_all)
+                    _close_connections()
             except BaseException:  # noqa: S110  # from a logging handler, so it can't be logged
                 pass
             finally:
@@ -232,6 +232,12 @@ def _result_of(call: Callable[[], T]) -> T | None:
     except BaseException as error:  # SystemExit in the site's code, for example
         logger.critical("cognito_reset.call_failed error=%s", type(error).__name__)
         return None
+
+
+def _close_connections() -> None:
+    """Close the database connections of this thread, because Django doesn't notice when it ends."""
+    for connection in connections.all(initialized_only=True):
+        _result_of(connection.close)
 
 
 def _is_answer(result: object) -> bool | None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import logging
 import re
+import socket
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from cognito_reset import __version__
-from cognito_reset.cognito import errors
+from cognito_reset.cognito import errors, refusals, table
 from cognito_reset.cognito.calls import THREAD_NAME
 from cognito_reset.conf import PoolSettings, conf
 
@@ -26,6 +27,19 @@ _PROOFS: Final = {
     "ListUsers": "Users",
     "DescribeUserPool": "UserPool",
 }
+
+
+class _Progress(threading.local):
+    """
+    How far the thread's request has come: 0 before the handlers of ``before-send`` run, 1 while they run, 2
+    after them, when it may have been sent. A handler may belong to a tracer, or return an answer itself, so
+    that nothing is sent.
+    """
+
+    stage = 0
+
+
+_progress = _Progress()
 
 
 def make_client(pool: PoolSettings, *, signed: bool) -> CognitoIdentityProviderClient:
@@ -64,9 +78,13 @@ def make_client(pool: PoolSettings, *, signed: bool) -> CognitoIdentityProviderC
 def prepare(client: CognitoIdentityProviderClient) -> CognitoIdentityProviderClient:
     """
     Register the handlers that ``send()`` needs, and silence botocore's DEBUG records of our calls. Call this
-    before threads share the client. The handlers have no state, so the client stays thread-safe.
+    before threads share the client. The handlers keep their state per thread, so the client stays
+    thread-safe.
     """
     events, service = client.meta.events, "cognito-identity-provider"
+    before_send = f"before-send.{service}"
+    events.register_first(before_send, _advance, unique_id="cognito_reset.first")
+    events.register_last(before_send, _advance, unique_id="cognito_reset.last")
     events.register(f"after-call.{service}", _note_body, unique_id="cognito_reset.call")
     events.register(f"before-parse.{service}", _drop_strange_error, unique_id="cognito_reset.parse")
     for name in list(logging.root.manager.loggerDict):
@@ -81,43 +99,65 @@ def send(client: CognitoIdentityProviderClient, operation: str, parameters: dict
     ``ResetError``. Never raise: the exception would bring along frames that hold the password.
     """
     from botocore import xform_name
-    from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError
+    from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError
 
     request = getattr(client, xform_name(operation))
     try:
         try:
+            _progress.stage = 0
             answer = request(**parameters)
         except (ConnectTimeoutError, EndpointConnectionError):
+            _progress.stage = 0
             answer = request(**parameters)  # nothing was sent, so it is safe to try once more
     except Exception as error:  # boto3's exceptions have no common root
-        return translate(operation, error)
+        if isinstance(error, ClientError) and _progress.stage:
+            _note_refusal(operation, parameters, error.response)
+        return translate(operation, error, stage=_progress.stage)
     if _is_proof(operation, answer):
+        refusals.note_success(operation, _target(parameters))
         return answer
-    return errors.unproven(operation, aws_code="UnprovenAnswer", request_id=request_id_of(answer))
+    return table.unproven(operation, aws_code="UnprovenAnswer", request_id=request_id_of(answer))
 
 
-def translate(operation: str, error: Exception) -> errors.ResetError:
+def translate(operation: str, error: Exception, *, stage: int = 2) -> errors.ResetError:
     """
-    Return the ``ResetError`` for what boto3 raised from ``operation``. It is returned and not raised,
-    because raising would chain ``error`` to it, and with that the request's parameters.
+    Return the ``ResetError`` for what boto3 raised from ``operation`` in that stage (``_Progress``). It is
+    returned and not raised, because raising would chain ``error`` to it, and with that the request's
+    parameters.
     """
     from botocore import exceptions
 
-    if isinstance(error, exceptions.ClientError):
-        return _translate_answer(operation, error.response)
     name = type(error).__name__
     if isinstance(error, exceptions.ParamValidationError):
         # botocore refuses what Cognito would refuse.
-        return errors.TABLE[operation, "InvalidParameterException", ""](aws_code=name)
+        return table.TABLE[operation, "InvalidParameterException", ""](aws_code=name)
+    if not isinstance(error, exceptions.BotoCoreError | exceptions.ClientError):
+        # Other code that listens to botocore's events raised it, for example a tracer.
+        at = errors.failing_line(error)
+        if stage < 2:
+            return errors.Misconfigured(aws_code=name, at=at)
+        return table.unproven(operation, aws_code=name, at=at)
+    if isinstance(error, exceptions.ClientError):
+        if stage:
+            return _translate_answer(operation, error.response)
+        # It is an error of the AWS service that was asked for credentials first.
+        code, _text = _code_and_text(error.response)
+        return errors.Misconfigured(aws_code=_safe(code), hint="AWS_CREDENTIALS")
+    if stage == 0 and isinstance(error, exceptions.HTTPClientError | exceptions.ConnectionError):
+        # Unavailable counts for the circuit breaker: a slow source of credentials must not hold all permits.
+        return errors.Unavailable(aws_code=name, answered=False, hint="AWS_CREDENTIALS")
     is_sent = isinstance(error, exceptions.HTTPClientError | exceptions.IncompleteReadError)
     if isinstance(error, exceptions.SSLError):
         # Of all TLS errors, only a refused certificate proves that nothing was sent.
         is_sent = "CERTIFICATE_VERIFY_FAILED" not in str(error)
-    if is_sent or not isinstance(error, exceptions.BotoCoreError):
-        return errors.unproven(operation, aws_code=name)
+    if is_sent:
+        return table.unproven(operation, aws_code=name)
+    hint = "REGION,ENDPOINT_URL" if _is_name_unknown(error) else table.hint_for(name)
     if isinstance(error, exceptions.ConnectionError):
-        return errors.Unavailable(aws_code=name, answered=False)
-    return errors.Misconfigured(aws_code=name)  # credentials, Region or endpoint
+        is_aws = str(error.kwargs.get("endpoint_url")).startswith("https://cognito-idp")
+        hint = hint or ("" if is_aws else "ENDPOINT_URL")
+        return errors.Unavailable(aws_code=name, answered=False, hint=hint)
+    return errors.Misconfigured(aws_code=name, hint=hint)
 
 
 def request_id_of(answer: dict[str, Any]) -> str:
@@ -128,16 +168,51 @@ def request_id_of(answer: dict[str, Any]) -> str:
     return ""
 
 
-def _translate_answer(operation: str, response: Any) -> errors.ResetError:
+def _code_and_text(response: Any) -> tuple[str, str]:
     error = response.get("Error", {})
+    return str(error.get("Code", "")), str(error.get("Message", ""))
+
+
+def _translate_answer(operation: str, response: Any) -> errors.ResetError:
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    code, text = str(error.get("Code", "")), str(error.get("Message", ""))
-    return errors.error_class(operation, code, text, status)(
-        aws_code=code if re.fullmatch(r"[A-Za-z0-9]{1,64}", code) else "unknown",
+    code, text = _code_and_text(response)
+    return table.error_class(operation, code, text, status)(
+        aws_code=_safe(code),
         request_id=request_id_of(response),
         sent=True,
         answered=status < 500,
+        hint=table.hint_for(code, text),
     )
+
+
+def _note_refusal(operation: str, parameters: dict[str, Any], response: Any) -> None:
+    code, text = _code_and_text(response)
+    username = parameters.get("Username")
+    if username and table.is_reason_unknown(operation, code, text):
+        refusals.note_refusal(
+            operation, _target(parameters), code=_safe(code), text=text, username=username
+        )
+
+
+def _target(parameters: dict[str, Any]) -> str:
+    return str(parameters.get("ClientId") or parameters.get("UserPoolId"))
+
+
+def _safe(code: str) -> str:
+    """Return ``code`` if it has the form of AWS's error codes, or else "unknown"."""
+    return code if re.fullmatch(r"[A-Za-z0-9]{1,64}", code) else "unknown"
+
+
+def _is_name_unknown(error: BaseException | None) -> bool:
+    """Check whether a host name didn't resolve, for example because the Region doesn't exist."""
+    while error and not isinstance(error, socket.gaierror):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
+def _advance(**_: Any) -> None:
+    """Begin the next stage of ``_Progress``. This is the first and the last handler of ``before-send``."""
+    _progress.stage += 1
 
 
 def _is_proof(operation: str, answer: dict[str, Any]) -> bool:

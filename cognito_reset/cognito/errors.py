@@ -1,16 +1,12 @@
-"""
-``ResetError`` and its subclasses, and the one table from Cognito's errors to them.
-
-The table's key is (operation, Cognito's error code, start of Cognito's message), because Cognito uses
-one code for several things. It has a row for every error that botocore's model lists for the operations
-that this app calls (a test compares it with the model), and a default for each other error. What boto3
-raises is looked up in the table by ``cognito_reset.cognito.client``.
-"""
+"""``ResetError`` and its subclasses. ``cognito_reset.cognito.table`` has the table from Cognito's errors to them."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from pathlib import Path
+from sysconfig import get_path
+from traceback import walk_tb
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from django.utils.translation import gettext_lazy as _
@@ -46,6 +42,8 @@ class ResetError(Exception):
     - ``sent``: Cognito may have received the call.
     - ``answered``: True if Cognito answered with a status below 500, False if it was called and did not,
       None if it was not called at all.
+    - ``hint`` and ``at``: the setting to look at and the line of code that failed, for the log and for
+      staff; "" if there is none.
     """
 
     code: ClassVar[str]
@@ -62,6 +60,8 @@ class ResetError(Exception):
     retry_after: int | None = None
     sent: bool = False
     answered: bool | None = None
+    hint: str = ""
+    at: str = ""
 
     def __post_init__(self) -> None:
         if self.retry_after is None:
@@ -84,6 +84,14 @@ class AccountRefused(ResetError):
 class UserNotFound(AccountRefused):
     code = "user_not_found"
     message = _("There is no such user in the user pool.")
+
+
+class UserNotFoundAsTyped(UserNotFound):
+    """The name was not found, and the app may not ask whether the pool is case-sensitive."""
+
+    message = _(
+        "There is no user with exactly this name in the user pool. Check upper and lower case."
+    )
 
 
 class AmbiguousUser(AccountRefused):
@@ -148,6 +156,17 @@ class DeliveryFailed(AccountRefused):
     )
 
 
+class MessageRejected(AccountRefused):
+    code = "message_rejected"
+    outcome = "failed"
+    level = logging.ERROR
+    message = _(
+        "Cognito did not accept the message that carries the code. The user pool's message template, or "
+        "the Lambda function that writes the message, needs attention. "
+        "The current password may have stopped working all the same."
+    )
+
+
 class TriggerFailed(AccountRefused):
     code = "trigger_failed"
     outcome = "failed"
@@ -180,7 +199,10 @@ class CodeInvalid(ResetError):
 
 
 class PasswordInvalid(ResetError):
+    """Cognito refused a password that our own rules accept, so PASSWORD_POLICY isn't the pool's policy."""
+
     code = "password_invalid"
+    level = logging.WARNING
     name = "InvalidPasswordException"
     field = "password"
     message = _("Choose a longer or more varied password. This one does not meet the rules.")
@@ -272,133 +294,32 @@ class OutcomeUnknown(ResetError):
     )
 
 
-def misconfigured(error: CognitoResetMisconfigured) -> Misconfigured:
+def misconfigured(error: CognitoResetMisconfigured, *, hint: str = "") -> Misconfigured:
     """Log which setting can't be used, and return the error that callers may see."""
     logger.critical("cognito_reset.misconfigured: %s", error)
-    return Misconfigured()
+    return Misconfigured(hint=hint)
 
 
-# Keys of rows that stand for errors without a row of their own.
-SERVER_ERROR: Final = "InternalErrorException"  # this one, and others with a status of 500 or more
-OTHER: Final = "*"  # any other error with a status below 500
-UNPROVEN: Final = "-"  # the call was sent, and no answer proves what became of it
-
-# Starts of Cognito's messages (developer guide; botocore's model has no codes for these cases).
-_SECRET_HASH_TEXTS = ("Unable to verify secret hash", "Client ")
-_INVALID_VALUE_TEXT = "1 validation error detected: Value at 'password'"
-_RATE_CODES = (
-    "TooManyRequestsException", "ThrottlingException", "ThrottledException", "Throttling",
-    "RequestThrottledException", "RequestThrottled", "RequestLimitExceeded", "SlowDown",
-)  # fmt: skip
-# Any operation may have these; the site's credentials, policies, clock or Region cause them. A replica
-# Region answers OperationNotEnabledException to resets.
-_SITE_CODES = (
-    "ResourceNotFoundException", "OperationNotEnabledException", "UnknownOperationException",
-    "AccessDeniedException", "AccessDenied", "UnrecognizedClientException", "InvalidClientTokenId",
-    "InvalidSignatureException", "SignatureDoesNotMatch", "IncompleteSignature",
-    "MissingAuthenticationTokenException", "MissingAuthenticationToken",
-    "ExpiredTokenException", "ExpiredToken",
-)  # fmt: skip
-
-Rows = dict[tuple[str, str], type[ResetError]]
-
-_EVERY: Rows = {
-    **{(code, ""): Misconfigured for code in _SITE_CODES},
-    **{("NotAuthorizedException", text): Misconfigured for text in _SECRET_HASH_TEXTS},
-    ("ForbiddenException", ""): Unavailable,  # AWS WAF, which knows no accounts
-    (SERVER_ERROR, ""): Unavailable,
-}
-_ACCOUNT: Rows = {
-    ("UserNotFoundException", ""): UserNotFound,
-    ("NotAuthorizedException", ""): AccountRefused,
-    ("NotAuthorizedException", "User is disabled"): UserDisabled,
-    ("NotAuthorizedException", "User password cannot be reset"): WrongState,
-    ("NotAuthorizedException", "Contact administrator"): RecoveryByAdminOnly,
-    ("InvalidParameterException", ""): AccountRefused,
-    ("InvalidParameterException", "Cannot reset password for the user"): NoVerifiedContact,
-    ("LimitExceededException", ""): AttemptLimit,
-    ("CodeDeliveryFailureException", ""): DeliveryFailed,
-    ("InvalidSmsRoleAccessPolicyException", ""): DeliveryFailed,
-    ("InvalidSmsRoleTrustRelationshipException", ""): DeliveryFailed,
-    ("InvalidEmailRoleAccessPolicyException", ""): DeliveryFailed,
-    ("UserLambdaValidationException", ""): TriggerFailed,
-    ("UnexpectedLambdaException", ""): TriggerFailed,
-    ("InvalidLambdaResponseException", ""): TriggerFailed,
-    **{(code, ""): UpstreamThrottled for code in _RATE_CODES},
-    (OTHER, ""): AccountRefused,
-}
-_STAFF: Rows = {
-    **_EVERY,
-    **_ACCOUNT,
-    (SERVER_ERROR, ""): OutcomeUnknown,
-    (UNPROVEN, ""): OutcomeUnknown,
-}
-_READ: Rows = {
-    **_EVERY,
-    ("InvalidParameterException", ""): AccountRefused,
-    ("NotAuthorizedException", ""): Misconfigured,
-    **{(code, ""): UpstreamThrottled for code in _RATE_CODES},
-    (UNPROVEN, ""): Unavailable,
-    (OTHER, ""): Unavailable,
-}
-_OPERATIONS: dict[str, Rows] = {
-    "ForgotPassword": {
-        **_EVERY,
-        **_ACCOUNT,
-        (UNPROVEN, ""): MaybeSent,
-    },
-    "ConfirmForgotPassword": {
-        **_EVERY,
-        ("CodeMismatchException", ""): CodeInvalid,
-        ("ExpiredCodeException", ""): CodeInvalid,
-        ("TooManyFailedAttemptsException", ""): CodeInvalid,
-        ("LimitExceededException", ""): CodeInvalid,
-        ("UserNotFoundException", ""): CodeInvalid,
-        ("UserNotConfirmedException", ""): CodeInvalid,
-        ("NotAuthorizedException", ""): CodeInvalid,
-        ("InvalidParameterException", ""): CodeInvalid,
-        # Cognito validates the request before it looks at the user, so this tells nothing of one.
-        ("InvalidParameterException", _INVALID_VALUE_TEXT): PasswordInvalid,
-        ("InvalidPasswordException", ""): PasswordInvalid,
-        ("InvalidPasswordException", "Provided password cannot be used"): PasswordCompromised,
-        ("PasswordHistoryPolicyViolationException", ""): PasswordReused,
-        # AWS doesn't document whether the password is changed if the post confirmation trigger fails.
-        ("UserLambdaValidationException", ""): OutcomeUnknown,
-        ("UnexpectedLambdaException", ""): OutcomeUnknown,
-        ("InvalidLambdaResponseException", ""): OutcomeUnknown,
-        **{(code, ""): Busy for code in _RATE_CODES},
-        (SERVER_ERROR, ""): OutcomeUnknown,
-        (UNPROVEN, ""): OutcomeUnknown,
-        (OTHER, ""): CodeInvalid,
-    },
-    "AdminResetUserPassword": _STAFF,
-    "AdminUserGlobalSignOut": _STAFF,
-    "ListUsers": _READ,
-    "DescribeUserPool": {**_READ, ("UserPoolTaggingException", ""): Unavailable},
-}
-TABLE: Final[dict[tuple[str, str, str], type[ResetError]]] = {
-    (operation, code, start): error
-    for operation, rows in _OPERATIONS.items()
-    for (code, start), error in rows.items()
-}
+def site_code_failed(setting: str, error: Exception) -> Misconfigured:
+    """Log which of the site's callables failed, and at which line, and return the error for clients."""
+    place = (setting, type(error).__name__, failing_line(error))
+    logger.critical("cognito_reset.site_code_failed setting=%s error=%s at=%s", *place)
+    return Misconfigured(aws_code=type(error).__name__, hint=setting)
 
 
-def error_class(operation: str, code: str, text: str, status: int) -> type[ResetError]:
+# Where Python and packages are installed. The names of frozen modules begin with "<".
+_LIBRARIES: Final = (
+    *map(str, map(get_path, ("stdlib", "purelib", "platlib"))),
+    str(Path(__file__).parents[1]),  # this app, wherever it is installed
+    "<",
+)
+
+
+def failing_line(error: BaseException) -> str:
     """
-    Return the table's class for an answer of Cognito: ``code`` and ``text`` are its error's name and
-    message, ``status`` its HTTP status. The row with the longest start of ``text`` wins.
+    Return the file and line where ``error`` was raised. If lines of the site's own code led there, return the
+    innermost of them. This is logged instead of the exception's text, which may contain a secret.
     """
-    starts = [key[2] for key in TABLE if key[:2] == (operation, code) and text.startswith(key[2])]
-    if starts:
-        return TABLE[operation, code, max(starts, key=len)]
-    if status >= 500:
-        return TABLE[operation, SERVER_ERROR, ""]
-    if code.isdigit():  # botocore's name for an answer that isn't Cognito's, of a WAF or a proxy
-        return Unavailable
-    return TABLE[operation, OTHER, ""]
-
-
-def unproven(operation: str, *, aws_code: str = "", request_id: str = "") -> ResetError:
-    """Return the error for a call that was sent and that no answer proves done."""
-    error = TABLE[operation, UNPROVEN, ""]
-    return error(aws_code=aws_code, request_id=request_id, sent=True, answered=False)
+    lines = [(frame.f_code.co_filename, line) for frame, line in walk_tb(error.__traceback__)]
+    own = [line for line in lines if not line[0].startswith(_LIBRARIES)]
+    return "{}:{}".format(*(own or lines)[-1])

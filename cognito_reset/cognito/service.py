@@ -13,21 +13,25 @@ import hashlib
 import hmac
 import logging
 import os
-import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict, Unpack
 
-from django.utils import timezone
-
-from cognito_reset.cognito import errors
+from cognito_reset.cognito import errors, table
 from cognito_reset.cognito.calls import Calls, CircuitBreaker
 from cognito_reset.cognito.client import make_client, prepare, request_id_of, send
-from cognito_reset.conf import DEFAULT_POOL, PoolSettings, conf
+from cognito_reset.cognito.users import PoolUser, attribute_like, has_upper_case, is_same
+from cognito_reset.conf import (
+    DEFAULT_POOL,
+    CognitoResetMisconfigured,
+    PoolSettings,
+    conf,
+    parse_secret,
+    parsed,
+)
 from cognito_reset.secret import Secret
 
 if TYPE_CHECKING:
@@ -57,42 +61,6 @@ class Delivery:
     medium: str
     attribute: str
     request_id: str
-
-
-@dataclass(frozen=True)
-class PoolUser:
-    """
-    A user as ListUsers shows one. The list is eventually consistent (botocore's model), so
-    ``looked_up_at`` belongs to the answer. ``email`` and ``phone_number`` are "" if the user has none.
-    """
-
-    username: str = field(repr=False)
-    sub: str = field(repr=False)
-    email: str = field(repr=False)
-    phone_number: str = field(repr=False)
-    status: str
-    enabled: bool
-    email_verified: bool
-    phone_verified: bool
-    looked_up_at: datetime
-
-    @property
-    def refusal(self) -> type[errors.ResetError] | None:
-        """
-        Return why AdminResetUserPassword must not be sent, or None if it may be: it could end the user's
-        password although no code can reach the user.
-        """
-        if not self.enabled:
-            return errors.UserDisabled
-        if self.status == "EXTERNAL_PROVIDER":
-            return errors.FederatedUser
-        if self.status == "FORCE_CHANGE_PASSWORD":
-            return errors.NotActivated
-        if self.status == "UNCONFIRMED":
-            return errors.NotConfirmed
-        if not (self.email_verified or self.phone_verified):
-            return errors.NoVerifiedContact
-        return None
 
 
 class CognitoService:
@@ -143,6 +111,9 @@ class CognitoService:
         # Two breakers, because a source of credentials that hangs must not stop what needs none.
         names = {False: self._user_pool_id, True: f"{self._user_pool_id} (signed)"}
         self._breakers = {signed: CircuitBreaker(name) for signed, name in names.items()}
+        # Set by ``_is_case_sensitive()``.
+        self._case_sensitive: bool | None = None
+        self._may_describe = True
 
     @contextmanager
     def permit(self) -> Iterator[None]:
@@ -233,13 +204,38 @@ class CognitoService:
         has the form of one. Raise ``UserNotFound`` or ``AmbiguousUser``. The operation is ListUsers,
         because AdminGetUser makes a user a billed monthly active user (Cognito's price list).
         """
-        for attribute in ("username", *_attributes_like(username)):
+        # Only a pool that isn't case-sensitive takes "Alice" for "alice", and ListUsers' filter is
+        # case-sensitive even there (botocore's model). Such a pool shows usernames in lower case, however
+        # they were typed (developer guide, "User pool case sensitivity").
+        similar = self._search("username", username)
+        found = [user for user in similar if user.username == username]
+        is_case_sensitive: bool | None = True
+        if not found and has_upper_case(username):
+            is_case_sensitive = self._is_case_sensitive()
+            if is_case_sensitive is False:
+                found = similar or self._search("username", username.lower())
+        if not found and (attribute := attribute_like(username)):
             found = self._search(attribute, username)
-            if len(found) > 1:
-                raise errors.AmbiguousUser
-            if found:
-                return found[0]
-        raise errors.UserNotFound
+        if len(found) > 1:
+            raise errors.AmbiguousUser
+        if found:
+            return found[0]
+        raise errors.UserNotFoundAsTyped if is_case_sensitive is None else errors.UserNotFound
+
+    def _is_case_sensitive(self) -> bool | None:
+        """
+        Return whether "Alice" and "alice" are two users in this pool, or None if that isn't known. The answer
+        is stored, because a pool's rule can't be changed (botocore's model), and so is a missing permission.
+        A pool without a rule is case-sensitive (developer guide, as above).
+        """
+        if self._case_sensitive is None and self._may_describe:
+            try:
+                pool = self._call("DescribeUserPool", {})["UserPool"]
+                rule = pool.get("UsernameConfiguration", {})
+                self._case_sensitive = bool(rule.get("CaseSensitive", True))
+            except errors.ResetError as error:
+                self._may_describe = not isinstance(error, errors.Misconfigured)
+        return self._case_sensitive
 
     def _search(self, attribute: str, value: str) -> list[PoolUser]:
         """Return the users that match exactly; stop at the second, which is one too many."""
@@ -248,7 +244,7 @@ class CognitoService:
         found: list[PoolUser] = []
         while True:  # a page may be empty and still have a token (botocore's model)
             answer = self._call("ListUsers", parameters)
-            users = [_pool_user(user) for user in answer["Users"]]
+            users = [PoolUser.of(user) for user in answer["Users"]]
             found += [user for user in users if is_same(value, getattr(user, attribute))]
             if len(found) > 1 or not answer.get("PaginationToken"):
                 return found
@@ -280,7 +276,14 @@ class CognitoService:
         engineer, in a public thread).
         """
         secret = self._client_secret
-        key = _plain(secret() if callable(secret) else secret)
+        if callable(secret):
+            returned = parsed(
+                parse_secret, secret(), f"The result of CLIENT_SECRET for {self._user_pool_id}"
+            )
+            if isinstance(returned, CognitoResetMisconfigured):
+                raise returned
+            secret = returned
+        key = _plain(secret)
         if not key:
             return None
         message = (username + self._client_id).encode()
@@ -307,7 +310,7 @@ class CognitoService:
             when_late=when_late and (lambda answer: when_late(request_id_of(answer))),
         )
         if result is None and wait is None:
-            result = errors.unproven(operation, aws_code="DeadlineExceeded")
+            result = table.unproven(operation, aws_code="DeadlineExceeded")
             _log(operation, result)
         if isinstance(result, errors.ResetError):
             raise result
@@ -321,8 +324,12 @@ class CognitoService:
             else:
                 secret_hash = self._secret_hash(parameters["Username"])
                 client, more = self.client, _not_empty(SecretHash=secret_hash)
+        except CognitoResetMisconfigured as error:  # the callable returned an invalid secret
+            return errors.misconfigured(error, hint="CLIENT_SECRET")
         except Exception as error:  # the site's callables for the secret and for the client
-            result: Any = errors.Misconfigured(aws_code=type(error).__name__)
+            if not signed:
+                return errors.site_code_failed("CLIENT_SECRET", error)
+            result: Any = _failure(error)
         else:
             plain = {name: _plain(value) for name, value in parameters.items()}
             result = send(client, operation, {**plain, **more})
@@ -364,20 +371,24 @@ def get_service(pool: str = DEFAULT_POOL) -> CognitoService:
         try:
             client = factory(settings, signed=False)
         except Exception as error:  # botocore's, about Regions, profiles and addresses
-            failure = errors.Misconfigured(aws_code=type(error).__name__)
+            failure = _failure(error)
+            _log("CreateClient", failure)
         else:
-            service: CognitoService = conf.service_class(
-                client,
-                client_id=settings.client_id,
-                client_secret=settings.client_secret,
-                user_pool_id=settings.user_pool_id,
-                make_admin_client=partial(factory, settings, signed=True),
-                calls=_calls,
-                total_timeout=conf.total_timeout_seconds,
-            )
-            _services[pool] = (state, service)
-            return service
-    _log("CreateClient", failure)
+            try:
+                service: CognitoService = conf.service_class(
+                    client,
+                    client_id=settings.client_id,
+                    client_secret=settings.client_secret,
+                    user_pool_id=settings.user_pool_id,
+                    make_admin_client=partial(factory, settings, signed=True),
+                    calls=_calls,
+                    total_timeout=conf.total_timeout_seconds,
+                )
+            except Exception as error:  # of the site's own class
+                failure = errors.site_code_failed("SERVICE_CLASS", error)
+            else:
+                _services[pool] = (state, service)
+                return service
     raise failure
 
 
@@ -425,42 +436,16 @@ def _not_empty(**values: Any) -> dict[str, Any]:
 
 
 def _log(operation: str, error: errors.ResetError) -> None:
+    more = {"hint": error.hint, "at": error.at}
     logger.log(
         error.level,
-        "cognito_reset.upstream_error operation=%s code=%s aws_code=%s aws_request_id=%s",
+        "cognito_reset.upstream_error operation=%s code=%s aws_code=%s aws_request_id=%s%s",
         *(operation, error.code, error.aws_code, error.request_id),
+        "".join(f" {name}={value}" for name, value in more.items() if value),
     )
 
 
-def _attributes_like(identifier: str) -> Iterator[str]:
-    """Yield the attributes whose form ``identifier`` has. ListUsers filters by one at a time."""
-    if "@" in identifier:
-        yield "email"
-    elif identifier.startswith("+"):
-        yield "phone_number"
-    elif re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", identifier):
-        yield "sub"
-
-
-def is_same(wanted: str, found: str) -> bool:
-    """
-    Check whether two identifiers are the same but for the case of ASCII letters. Unicode's case folding
-    would take lookalikes for the same.
-    """
-    are_ascii = wanted.isascii() and found.isascii()
-    return wanted == found or (are_ascii and wanted.lower() == found.lower())
-
-
-def _pool_user(user: dict[str, Any]) -> PoolUser:
-    attributes = {item["Name"]: item.get("Value", "") for item in user.get("Attributes", ())}
-    return PoolUser(
-        username=user["Username"],
-        sub=attributes.get("sub", ""),
-        email=attributes.get("email", ""),
-        phone_number=attributes.get("phone_number", ""),
-        status=user["UserStatus"],
-        enabled=user["Enabled"],
-        email_verified=attributes.get("email_verified") == "true",
-        phone_verified=attributes.get("phone_number_verified") == "true",
-        looked_up_at=timezone.now(),
-    )
+def _failure(error: Exception) -> errors.Misconfigured:
+    """Return the error for a client that can't be made. The exception's text may contain a secret."""
+    name, at = type(error).__name__, errors.failing_line(error)
+    return errors.Misconfigured(aws_code=name, hint=table.hint_for(name), at=at)

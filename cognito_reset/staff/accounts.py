@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy
 
 from cognito_reset.cognito import errors
-from cognito_reset.cognito.service import PoolUser
+from cognito_reset.cognito.users import PoolUser
 from cognito_reset.conf import conf
 
 

@@ -31,11 +31,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, gettext_noop, ngettext_lazy
 
 from cognito_reset.cognito import errors
-from cognito_reset.cognito.service import PoolUser, get_service
+from cognito_reset.cognito.service import get_service
+from cognito_reset.cognito.users import PoolUser
 from cognito_reset.conf import DEFAULT_POOL, CognitoResetMisconfigured, conf
 from cognito_reset.models import ResetEvent
 from cognito_reset.resets import ratelimits
 from cognito_reset.resets.identifiers import identifier_keys
+from cognito_reset.resets.site_code import run_site_code
 from cognito_reset.resets.stores import outside_transactions
 from cognito_reset.signals import password_reset_failed, password_reset_triggered
 from cognito_reset.staff.accounts import (
@@ -82,6 +84,7 @@ REASONS: Final[dict[type[errors.ResetError], Any]] = {
     ),
     errors.Unavailable: gettext_lazy("Cognito could not be reached. Try again in a few minutes."),
 }
+CHECK_FIRST: Final = gettext_lazy("Have this checked first: %(hint)s.")
 SENT: Final = ngettext_lazy(
     "A password reset was sent to %(count)d person: %(names)s.",
     "A password reset was sent to %(count)d people: %(names)s.",
@@ -134,6 +137,8 @@ class Target:
             return TOO_OFTEN % {"minutes": math.ceil((self.error.retry_after or 0) / 60)}
         own = (text for kind, text in REASONS.items() if isinstance(self.error, kind))
         text = str(next(own, self.error.message))
+        if self.error.hint:
+            text = f"{text} {CHECK_FIRST % {'hint': self.error.hint.replace(',', ', ')}}"
         return f"{text} ({self.error.aws_code})" if self.error.aws_code else text
 
 
@@ -252,7 +257,9 @@ class CognitoResetMixin(ModelAdmin):
         reservation = None
         try:
             target.pool = self.get_cognito_pool(request, user)
-            target.username = self.get_cognito_username(request, user)
+            target.username = run_site_code(
+                "COGNITO_USERNAME", partial(self.get_cognito_username, request, user)
+            )
             is_limited = not may_reset_staff(request.user)
             if is_limited and is_staff_member(user):
                 raise StaffTarget
@@ -270,7 +277,8 @@ class CognitoResetMixin(ModelAdmin):
                 raise SamePerson
             people.add(person)
             if send:
-                metadata = conf.client_metadata(request)
+                own = partial(conf.client_metadata, request)
+                metadata = run_site_code("CLIENT_METADATA", own)
                 username = target.found.username
                 reservation = self._reserve(target.pool, username)
                 target.request_id = service.admin_reset(username=username, client_metadata=metadata)

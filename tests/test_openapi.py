@@ -42,7 +42,13 @@ PATHS = {
     "policy": "/api/password-reset/policy/",
 }
 # Codes that the README doesn't list one by one.
-UNLISTED = {"parse_error", "too_large", "unsupported_media_type", "password_entirely_numeric"}
+UNLISTED = {
+    "length_required",
+    "parse_error",
+    "too_large",
+    "unsupported_media_type",
+    "password_entirely_numeric",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -261,7 +267,7 @@ def test_every_way_to_answer_has_an_example(name, status):
 GOOD = {"username": "alice", "confirmation_code": "123456", "password": NEW_PASSWORD}
 VALUES: dict[str, list[Any]] = {
     "username": ["a" * 128, "a" * 129, "", None, 5, True, ["a"], {}],
-    "confirmation_code": ["1" * 2048, "1" * 2049, "", None, 123456],
+    "confirmation_code": ["123456".rjust(2048), "123456".rjust(2049), "", None, 123456],
     "password": ["Aa1-" * 64, "Aa1-" * 64 + "b", "", None, 5],
     "client_metadata": [
         *(None, {}, {"a": "b"}, {"a": ""}, [], ""),
@@ -354,6 +360,7 @@ CAUSES = [
     ("request", 400, lambda f: as_json("request", "[]")),
     ("request", 400, lambda f: as_json("request", "null")),
     ("request", 400, lambda f: as_json("request", "{")),
+    ("request", 411, lambda f: Client().generic("POST", PATHS["request"])),
     ("request", 413, lambda f: REST().request("x" * 9000)),
     ("request", 415, lambda f: as_text("request")),
     ("request", 429, lambda f: limited(f.people, f.settings, "request")),
@@ -363,6 +370,7 @@ CAUSES = [
     ("confirm", 400, lambda f: REST().confirm("alice", "")),
     ("confirm", 400, lambda f: REST().confirm("alice", password="weak")),
     ("confirm", 400, lambda f: as_json("confirm", "{}")),
+    ("confirm", 411, lambda f: Client().generic("POST", PATHS["confirm"])),
     ("confirm", 413, lambda f: REST().confirm("x" * 9000)),
     ("confirm", 415, lambda f: as_text("confirm")),
     ("confirm", 429, lambda f: limited(f.people, f.settings, "confirm")),

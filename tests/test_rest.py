@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, ValidationError
 from django.http import Http404
 from django.test import Client
-from django.urls import include, path
+from django.urls import include, path, reverse
 from drf_standardized_errors.handler import exception_handler as witness
 from rest_framework import exceptions
 
@@ -134,7 +134,7 @@ def test_d18_the_app_lets_no_other_origin_read(people, url, method):
 
 
 BODIES = [
-    ("", 400),
+    ("", 411),
     ("[", 400),
     ("[]", 400),
     ('"alice"', 400),
@@ -165,7 +165,7 @@ BODIES = [
     ("body", "status"), BODIES, ids=[f"{n} {str(body)[:30]}" for n, (body, _) in enumerate(BODIES)]
 )
 def test_g1_g3_g4_no_body_is_a_server_error(people, body, status):
-    """Wrong types, depth, size, duplicate names: 400 or 413, and no call."""
+    """Wrong types, depth, size, duplicate names: 400, 411 or 413, and no call."""
     response = Client().post(URLS[0], body, content_type="application/json")
     assert response.status_code == status
     assert response.json()["type"] in ("validation_error", "client_error")
@@ -323,6 +323,145 @@ def test_errors_are_json_whatever_is_accepted(people, accept):
     response = client.post(url, {"username": ""}, content_type="application/json")
     assert response.status_code == 400
     assert response.json()["errors"][0]["code"] == "required"
+
+
+def is_refused(response, status, code, attr):
+    """Check for one error in the documented shape."""
+    errors = response.json()["errors"]
+    assert {frozenset(error) for error in errors} == {frozenset(("code", "detail", "attr"))}
+    found = [(error["code"], error["attr"]) for error in errors]
+    return response.status_code == status and found == [(code, attr)]
+
+
+# How DRF's own setting may call errors that belong to no field.
+every_key = pytest.mark.parametrize("key", ["non_field_errors", "nonFieldErrors", "data", ""])
+
+
+@every_key
+@pytest.mark.parametrize("body", ["[]", '[{"username": "alice"}]', '"alice"', "5", "true", "null"])
+@pytest.mark.parametrize("url", URLS)
+def test_the_error_for_a_body_that_is_no_object_names_no_field(people, settings, url, body, key):
+    """``attr`` is a field's name or null, whatever the site's DRF is set to."""
+    settings.REST_FRAMEWORK = {"NON_FIELD_ERRORS_KEY": key}
+    response = Client().post(url, body, content_type="application/json")
+    assert is_refused(response, 400, "parse_error", None)
+
+
+@every_key
+@pytest.mark.parametrize("name", ["analytics_metadata", "user_context_data"])
+@pytest.mark.parametrize("value", [[], "x", 5, True])
+def test_an_error_of_a_nested_object_has_the_name_of_its_field(people, settings, name, value, key):
+    settings.REST_FRAMEWORK = {"NON_FIELD_ERRORS_KEY": key}
+    assert is_refused(REST().request(**{name: value}), 400, "invalid", name)
+
+
+@every_key
+@pytest.mark.parametrize(
+    "detail", ["Not now.", ["Not now."], {"KEY": ["Not now."]}, {"": ["Not now."]}]
+)
+def test_a_refusal_by_the_hook_names_no_field(people, settings, detail, key):
+    """The site's code may raise it in several forms."""
+    if detail == {"KEY": ["Not now."]}:
+        detail = {key: ["Not now."]}
+
+    def refuse(request, *, username, pool):
+        raise exceptions.ValidationError(detail)
+
+    settings.REST_FRAMEWORK = {"NON_FIELD_ERRORS_KEY": key}
+    with_settings(settings, PRE_SEND_HOOK=refuse)
+    assert is_refused(REST().request(), 400, "invalid", None)
+
+
+def test_a_hook_may_refuse_as_djangos_forms_do(people, settings):
+    def refuse(request, *, username, pool):
+        raise ValidationError({NON_FIELD_ERRORS: [ValidationError("Not now.", "later")]})
+
+    with_settings(settings, PRE_SEND_HOOK=refuse)
+    assert is_refused(REST().request(), 400, "later", None)
+
+
+def test_a_camel_case_client_reads_which_name_is_missing(people):
+    """The names are in snake case, as documented, and those of a camel-case client are unknown."""
+    body = {"username": "alice", "confirmationCode": "123456", "newPassword": NEW_PASSWORD}
+    response = REST().send("confirm/", body)
+    assert response.status_code == 400
+    found = [(error["code"], error["attr"]) for error in response.json()["errors"]]
+    assert found == [("required", "confirmation_code"), ("required", "password")]
+
+
+def test_a_json_api_client_reads_that_its_media_type_is_wrong(people):
+    """The endpoints don't use the site's renderers and parsers."""
+    attributes = {"username": "alice"}
+    body = {"data": {"type": "resets", "attributes": attributes}}
+    client = Client(headers={"Accept": "application/vnd.api+json"})
+    response = client.post(URLS[0], body, content_type="application/vnd.api+json")
+    assert response.headers["Content-Type"] == "application/json"
+    assert is_refused(response, 415, "unsupported_media_type", None)
+    response = client.post(URLS[0], body, content_type="application/json")
+    assert is_refused(response, 400, "required", "username")
+
+
+CAMEL_CASE = {
+    "DEFAULT_RENDERER_CLASSES": ["djangorestframework_camel_case.render.CamelCaseJSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["djangorestframework_camel_case.parser.CamelCaseJSONParser"],
+}
+JSON_API = {
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework_json_api.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework_json_api.parsers.JSONParser"],
+    "DEFAULT_METADATA_CLASS": "rest_framework_json_api.metadata.JSONAPIMetadata",
+    "EXCEPTION_HANDLER": "rest_framework_json_api.exceptions.exception_handler",
+}
+
+
+@pytest.mark.parametrize("defaults", [CAMEL_CASE, JSON_API], ids=["camel case", "JSON:API"])
+def test_a_site_with_other_defaults_for_drf(people, settings, defaults):
+    """The endpoints answer as documented. If the site sets EXCEPTION_HANDLER, errors have its format."""
+    for name in defaults.values():
+        name = name if isinstance(name, str) else name[0]
+        pytest.importorskip(name.partition(".")[0], reason="it isn't installed")
+    settings.REST_FRAMEWORK = defaults
+    interface = REST()
+    response = interface.request()
+    assert (response.status_code, response.json()) == (202, {"resend_after": 0})
+    response = interface.confirm(code=people.emulator.outbox[0].code)
+    assert (response.status_code, response.json()) == (200, {})
+    response = interface.client.get("/api/password-reset/policy/")
+    assert set(response.json()) == {"rules", "hints", "passwordrules"}
+    assert interface.client.options(URLS[0]).status_code == 200
+    response = interface.confirm()
+    assert response.status_code == 400
+    assert response.headers["Content-Type"] == "application/json"
+    if "EXCEPTION_HANDLER" in defaults:
+        assert list(response.json()) == ["confirmation_code"]
+    else:
+        assert is_refused(response, 400, "code_invalid", "confirmation_code")
+    with_settings(settings, CLIENT_METADATA=[])
+    response = interface.request()
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "60")
+
+
+# The slash at the end
+
+
+def test_two_endpoints_need_no_slash_at_their_end(people):
+    """A redirected POST arrives as a GET without a body. Links keep the slash."""
+    interface = REST()
+    response = interface.send("confirm", {})
+    assert response.status_code == 400
+    assert interface.client.get("/api/password-reset/policy").status_code == 200
+    assert reverse("cognito_reset_rest:confirm") == "/api/password-reset/confirm/"
+    assert reverse("cognito_reset_rest:policy") == "/api/password-reset/policy/"
+
+
+def test_the_error_for_a_redirected_post_names_the_redirect(people):
+    """The app has no URL for the include's path without a slash, so Django redirects there."""
+    client = Client()
+    response = client.post(URLS[0].rstrip("/"), {}, content_type="application/json")
+    assert (response.status_code, response.headers["Location"]) == (301, URLS[0])
+    response = client.get(response.headers["Location"])
+    assert is_refused(response, 405, "method_not_allowed", None)
+    assert "look for a redirect" in response.json()["errors"][0]["detail"]
+    assert "redirect" not in client.put(URLS[0]).content.decode()
 
 
 urlpatterns = [

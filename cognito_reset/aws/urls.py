@@ -1,7 +1,7 @@
 """
 The endpoint for AWS SDKs: ``path("cognito", include("cognito_reset.aws.urls"))``, without a slash
-at the end, for SDKs send to "/cognito", "/cognito/" or "/cognito//" and follow no redirect; or
-``path("", …)`` on a host of its own. Pools as in ``cognito_reset.urls``.
+at the end, because SDKs post to "/cognito", with no slash or up to three slashes after it, and follow no
+redirect; or ``path("", …)`` on a host of its own. For pools, see ``cognito_reset.urls``.
 """
 
 from __future__ import annotations

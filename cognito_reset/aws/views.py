@@ -8,18 +8,16 @@ errors have Cognito's names. The answer to ForgotPassword doesn't tell whether t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 from uuid import uuid4
 
 from django.conf import settings
-from django.core.exceptions import NON_FIELD_ERRORS
 from django.core.signals import got_request_exception
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.utils.log import log_response
 from rest_framework import exceptions
 from rest_framework.request import Request
-from rest_framework.settings import api_settings
 
 from cognito_reset.cognito.errors import ResetError, Unavailable
 from cognito_reset.cognito.service import Delivery
@@ -35,8 +33,8 @@ from cognito_reset.resets.flow import (
 from cognito_reset.resets.neutral import typed_delivery
 from cognito_reset.resets.problems import problems
 from cognito_reset.resets.serializers import AWSCallerSerializer
-from cognito_reset.rest.errors import NotJSON, translated
-from cognito_reset.rest.views import PublicAPIView, StrictJSONParser
+from cognito_reset.rest.errors import translated
+from cognito_reset.rest.views import REDIRECTED, PublicAPIView, StrictJSONParser
 
 SERVICE: Final = "AWSCognitoIdentityProviderService"
 MEDIA_TYPE: Final = "application/x-amz-json-1.1"
@@ -103,7 +101,9 @@ class AWSJSONView(PublicAPIView):
         if caller.validated_data["client_id"] != conf.pool(alias).published_client_id:
             text = "This site publishes another ClientId."
             raise Refusal("ResourceNotFoundException", text)
-        invocation_id = request.headers.get("amz-sdk-invocation-id", "")
+        # PHP's SDK and the old one for Android call the header "aws-sdk-…".
+        names = ("amz-sdk-invocation-id", "aws-sdk-invocation-id")
+        invocation_id = next(filter(None, map(request.headers.get, names)), "")
         attempt = Attempt(alias, "aws", request._request, invocation_id)
         return _json(_body(OPERATIONS[operation](attempt, values)))
 
@@ -146,11 +146,10 @@ def _refused(error: exceptions.APIException) -> tuple[str, str, int]:
     text = " ".join(problem.detail for problem in found)
     if not isinstance(error, exceptions.ValidationError):
         if isinstance(error, exceptions.MethodNotAllowed):
-            text = "Use POST. If you did, look for a redirect: some clients follow one with GET."
+            text = REDIRECTED
         name = STATUS_NAMES.get(error.status_code, "InvalidParameterException")
         return name, text, 403 if name == "ForbiddenException" else 400
-    no_fields = {None, NON_FIELD_ERRORS, api_settings.NON_FIELD_ERRORS_KEY}
-    if no_fields.issuperset(problem.attr for problem in found):  # by the site's hook
+    if not any(problem.attr for problem in found):  # raised by PRE_SEND_HOOK
         return "ForbiddenException", text, 403
     # Report broken rules for passwords only if there are no other errors.
     rules = {p for p in found if p.attr == "password" and p.code not in ("required", "invalid")}
@@ -161,16 +160,13 @@ def _refused(error: exceptions.APIException) -> tuple[str, str, int]:
     return "InvalidPasswordException", text, 400
 
 
-def _member(attr: str | None) -> str:
-    """Return AWS's name for a field, dotted."""
-    names = str(attr).removesuffix(f".{api_settings.NON_FIELD_ERRORS_KEY}").split(".")
-    return ".".join(NAMES.get(name, name) for name in names)
+def _member(attr: str) -> str:
+    """Return AWS's name for a field. Names of nested fields are joined by dots."""
+    return ".".join(NAMES.get(name, name) for name in attr.split("."))
 
 
 def _values(body: Any) -> dict[str, Any]:
     """Return the members by our fields' names. Null counts as absent: some SDKs send it."""
-    if not isinstance(body, Mapping):
-        raise NotJSON
     return {
         MEMBERS[name]: _values(value) if name in STRUCTURES and isinstance(value, dict) else value
         for name, value in body.items()

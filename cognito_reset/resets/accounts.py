@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import reduce
+from functools import partial, reduce
 from operator import or_
 from typing import TYPE_CHECKING
 
@@ -10,8 +10,9 @@ from django.contrib.auth import get_user_model
 from django.db.models import Q
 from django.views.decorators.debug import sensitive_variables
 
-from cognito_reset.cognito.service import is_same
+from cognito_reset.cognito.users import is_same
 from cognito_reset.conf import conf
+from cognito_reset.resets.site_code import run_site_code
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -27,7 +28,7 @@ def local_user(pool: str, username: str) -> AbstractBaseUser | None:
     unless several users match.
     """
     if conf.user_resolver:
-        return conf.user_resolver(username)
+        return run_site_code("USER_RESOLVER", partial(conf.user_resolver, username))
     names = _fields_to_compare(pool, username)
     if not names:
         return None
@@ -64,4 +65,7 @@ def _fields_to_compare(pool: str, username: str) -> list[str]:
 
 def _has_name(user: AbstractBaseUser, username: str) -> bool:
     """Check that COGNITO_USERNAME, if it is a callable, agrees that ``user`` has this username."""
-    return "@" in username or is_same(username, conf.cognito_username(user))
+    if "@" in username:
+        return True
+    name = run_site_code("COGNITO_USERNAME", partial(conf.cognito_username, user))
+    return is_same(username, name)

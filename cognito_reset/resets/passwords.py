@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 from django.contrib.auth import get_user_model
@@ -28,6 +29,7 @@ from rest_framework.exceptions import ValidationError as DRFValidationError
 from cognito_reset.cognito.errors import ResetError
 from cognito_reset.cognito.service import get_service
 from cognito_reset.conf import CognitoResetMisconfigured, conf
+from cognito_reset.resets.site_code import run_site_code
 from cognito_reset.secret import Secret
 
 FRESH_SECONDS: Final = 3600
@@ -59,7 +61,6 @@ _KINDS: Final = {
         r"""[\^$*.\[\]{}()?"!@#%&\/\\,><':;|_~`=+\- ]""", "[-!#$%&()*+,.:;=?@_]"),
 }
 # fmt: on
-RULE_CODES: Final = ("password_too_short", *(code for code, *_rest in _KINDS.values()))
 # Codes beyond the rules, from us and from Django's own validators. A site's validators may add others.
 VALIDATOR_CODES: Final = (
     "password_too_similar",
@@ -99,6 +100,9 @@ class PasswordPolicy:
     @property
     def hints(self) -> list[str]:
         """Return the help texts of the site's validators, except of those that repeat a rule."""
+        return _run_validators(self._hints)
+
+    def _hints(self) -> list[str]:
         known: tuple[type, ...] = (MinimumLengthValidator,)
         if self.required:
             known = (MinimumLengthValidator, NumericPasswordValidator)
@@ -124,9 +128,16 @@ def get_policy(pool: str) -> PasswordPolicy:
     policy, source = PasswordPolicy(), conf.pool(pool).password_policy
     if source is not None:
         policy = _policy_of_pool(pool) if source == "pool" else PasswordPolicy.from_aws(source)
-    lengths = [v.min_length for v in _validators() if isinstance(v, MinimumLengthValidator)]
-    return replace(policy, minimum_length=max([policy.minimum_length, *lengths]))
+    length = policy.minimum_length
+    return replace(policy, minimum_length=_run_validators(partial(_minimum_length, length)))
 
+
+def _minimum_length(least: int) -> int:
+    lengths = [v.min_length for v in _validators() if isinstance(v, MinimumLengthValidator)]
+    return max([least, *lengths])
+
+
+_run_validators: Final = partial(run_site_code, "AUTH_PASSWORD_VALIDATORS")
 
 # Maps a pool's id to when its policy must be read again, and the policy. At worst two threads that read
 # it at once make one call too many.
@@ -154,8 +165,10 @@ def _policy_of_pool(pool: str) -> PasswordPolicy:
 
 
 def _validators() -> list[Any]:
+    if not conf.auth_password_validators:
+        return []
     try:
-        return get_default_password_validators() if conf.auth_password_validators else []
+        return _run_validators(get_default_password_validators, ImproperlyConfigured)
     except ImproperlyConfigured as error:  # Django's own text, which contains no value
         raise CognitoResetMisconfigured(str(error)) from None
 

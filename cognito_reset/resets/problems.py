@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from django.core.exceptions import NON_FIELD_ERRORS
 from rest_framework.exceptions import APIException
+from rest_framework.settings import api_settings
 
 from cognito_reset.cognito.errors import ResetError
 
@@ -33,7 +35,11 @@ def problems(error: APIException | ResetError) -> list[Problem]:
 def _flat(detail: Any, attr: str | None = None) -> Iterator[Problem]:
     if isinstance(detail, dict):
         for name, inner in detail.items():
-            yield from _flat(inner, f"{attr}.{name}" if attr else str(name))
+            # Django and DRF use these names for errors that belong to no field.
+            if name in ("", NON_FIELD_ERRORS, api_settings.NON_FIELD_ERRORS_KEY):
+                yield from _flat(inner, attr)
+            else:
+                yield from _flat(inner, f"{attr}.{name}" if attr else str(name))
     elif isinstance(detail, list):
         for inner in detail:
             yield from _flat(inner, attr)

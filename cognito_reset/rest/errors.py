@@ -22,6 +22,12 @@ class TooLarge(exceptions.APIException):
     default_code = "too_large"
 
 
+class LengthRequired(exceptions.APIException):
+    status_code = status.HTTP_411_LENGTH_REQUIRED
+    default_detail = _("The request doesn't say how long it is.")
+    default_code = "length_required"
+
+
 class NotJSON(exceptions.ParseError):
     default_detail = _("Send a JSON object.")
 

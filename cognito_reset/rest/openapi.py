@@ -16,13 +16,15 @@ from drf_spectacular import extensions, plumbing, utils
 from drf_spectacular.openapi import AutoSchema
 from rest_framework import exceptions
 
-from cognito_reset.cognito.errors import TABLE, AccountRefused, Misconfigured, Throttled
+from cognito_reset.cognito.errors import AccountRefused, Misconfigured, Throttled
 from cognito_reset.cognito.service import Delivery
+from cognito_reset.cognito.table import TABLE
 from cognito_reset.conf import conf
 from cognito_reset.resets import serializers
-from cognito_reset.resets.flow import BODY_LIMIT, CodeRequested, Confirmed
+from cognito_reset.resets.bodies import BODY_LIMIT
+from cognito_reset.resets.flow import CodeRequested, Confirmed
 from cognito_reset.resets.passwords import VALIDATOR_CODES, PasswordPolicy, has_codes_of_its_own
-from cognito_reset.rest.errors import NotJSON, TooLarge, api_exception, error_body
+from cognito_reset.rest.errors import LengthRequired, NotJSON, TooLarge, api_exception, error_body
 from cognito_reset.rest.views import ConfirmAPIView, PolicyAPIView, RequestAPIView
 
 Schema = dict[str, Any]
@@ -30,6 +32,7 @@ Schema = dict[str, Any]
 PREFIX: Final = "CognitoReset"  # of our components, because a site has names of its own
 STATUSES: Final = {
     400: "The request was refused. `attr` names the field, or is null if no field is at fault.",
+    411: "The length of the body isn't known, and this server can't find it out.",
     413: f"The body is larger than {BODY_LIMIT} bytes.",
     415: "The body was not sent as application/json.",
     429: "Too many attempts. Retry-After is the number of seconds to wait.",
@@ -137,6 +140,7 @@ def _failures(
         serializer.is_valid()
         yield exceptions.ValidationError(serializer.errors)
     yield NotJSON()
+    yield LengthRequired()
     yield TooLarge()
     yield exceptions.UnsupportedMediaType("text/plain")
     for (name, *_), error in TABLE.items():

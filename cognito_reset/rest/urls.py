@@ -1,4 +1,7 @@
-"""The REST endpoints: ``include("cognito_reset.rest.urls")``, pools as in ``cognito_reset.urls``."""
+"""
+The REST endpoints: ``include("cognito_reset.rest.urls")``. For pools, see ``cognito_reset.urls``. Two of them
+also work without the slash at the end, because a client that follows Django's redirect drops the body.
+"""
 
 from __future__ import annotations
 
@@ -11,4 +14,6 @@ urlpatterns = [
     path("", RequestAPIView.as_view(), name="request"),
     path("confirm/", ConfirmAPIView.as_view(), name="confirm"),
     path("policy/", PolicyAPIView.as_view(), name="policy"),
+    path("confirm", ConfirmAPIView.as_view(schema=None)),  # not in the site's OpenAPI schema
+    path("policy", PolicyAPIView.as_view(schema=None)),
 ]

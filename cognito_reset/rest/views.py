@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import IO, Any
+from typing import IO, Any, Final
 
 from django.http import HttpResponseBase, UnreadablePostError
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
 from django.views.decorators.clickjacking import xframe_options_deny
 from django.views.decorators.debug import sensitive_variables
-from rest_framework import status
+from rest_framework import exceptions, status
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.permissions import AllowAny
@@ -21,25 +21,33 @@ from rest_framework.response import Response
 from rest_framework.views import APIView, exception_handler
 
 from cognito_reset.cognito.errors import ResetError
+from cognito_reset.resets.bodies import BODY_LIMIT, body_length, is_utf8
 from cognito_reset.resets.flow import (
-    BODY_LIMIT,
     Attempt,
     CodeRequested,
     Confirmed,
     confirm_reset,
-    is_utf8,
     request_code,
     resolve_pool,
 )
 from cognito_reset.resets.passwords import PasswordPolicy, get_policy
 from cognito_reset.resets.serializers import masked
 from cognito_reset.resets.stores import outside_transactions
-from cognito_reset.rest.errors import NotJSON, TooLarge, api_exception, standardized, translated
+from cognito_reset.rest.errors import (
+    LengthRequired,
+    NotJSON,
+    TooLarge,
+    api_exception,
+    standardized,
+    translated,
+)
+
+REDIRECTED: Final = "Use POST. If you did, look for a redirect: some clients follow one with GET."
 
 
 class StrictJSONParser(BaseParser):
     """
-    A parser for JSON in UTF-8. It limits the size, refuses objects with duplicate names, and masks secrets. It
+    A parser for a JSON object in UTF-8. It limits the size, refuses duplicate names, and masks secrets. It
     doesn't inherit from JSONParser, because DRF reads the whole body before it calls one.
     """
 
@@ -57,7 +65,9 @@ class StrictJSONParser(BaseParser):
             if len(body) > BODY_LIMIT:
                 raise TooLarge
             text = body.decode("utf-8-sig")
-            return json.loads(text, object_pairs_hook=_each_once, parse_constant=_no_constant)
+            data = json.loads(text, object_pairs_hook=_each_once, parse_constant=_no_constant)
+            if isinstance(data, dict):
+                return data
         except (ValueError, RecursionError, UnreadablePostError):
             pass
         raise NotJSON
@@ -93,6 +103,20 @@ class PublicAPIView(APIView):
         response = super().dispatch(request, *args, **kwargs)
         response.headers["Referrer-Policy"] = "same-origin"
         return response
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        # First, because a site's throttle may read the body.
+        length = body_length(request._request)
+        if length is None:
+            raise LengthRequired
+        if length > BODY_LIMIT:
+            raise TooLarge
+        super().initial(request, *args, **kwargs)
+
+    def http_method_not_allowed(self, request: Any, *args: Any, **kwargs: Any) -> Response:
+        # Django redirects to a path with a slash at its end, and fetch() follows that with GET.
+        text = REDIRECTED if request.method == "GET" else None
+        raise exceptions.MethodNotAllowed(str(request.method), text)
 
     def handle_exception(self, exc: Exception) -> Response:
         exc = translated(exc)

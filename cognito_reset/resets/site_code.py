@@ -1,0 +1,35 @@
+"""Run the callables that a site names in its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from django.core.exceptions import ValidationError as DjangoValidationError
+from rest_framework.exceptions import ValidationError
+from rest_framework.fields import get_error_detail
+
+from cognito_reset.cognito.errors import Misconfigured, site_code_failed
+from cognito_reset.conf import CognitoResetMisconfigured
+
+T = TypeVar("T")
+
+
+def run_site_code(setting: str, call: Callable[[], T], *answers: type[Exception]) -> T:
+    """
+    Return what one of the site's callables returns. Its ValidationErrors, which are shown to the person, and
+    exceptions of the types ``answers`` are raised. Any other one is logged and raised as Misconfigured.
+    """
+    failure: Exception
+    try:
+        return call()
+    except (ValidationError, CognitoResetMisconfigured, Misconfigured):
+        raise
+    except DjangoValidationError as error:
+        failure = ValidationError(get_error_detail(error))
+    except answers:
+        raise
+    except Exception as error:  # a bug, or an outage of what the callable uses
+        failure = site_code_failed(setting, error)
+    # Outside of the except block, or the site's exception would be chained to ours.
+    raise failure

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import random
+import re
 import subprocess
 import sys
+from functools import cache
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import phonenumbers
 import pytest
+from hypothesis import example, given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
+from phonenumbers import PhoneNumberFormat as Format
+from phonenumbers import PhoneNumberType as Kind
 
 from cognito_reset.conf import SIGN_IN_NAMES
-from cognito_reset.resets.identifiers import identifier_key, identifier_keys
+from cognito_reset.resets.identifiers import identifier_key, identifier_keys, is_e164, phone_number
 from cognito_reset.resets.serializers import RequestCodeSerializer
 from tests.interfaces import INTERFACES, REST, Pages
 from tests.people import NEW_PASSWORD, People
@@ -30,8 +40,83 @@ AS_TYPED = [
     "\uff0b49 171\u00a02345678",
     "\u202a+49 171 2345678\u202c",  # as a phone's contacts copy it
     "٠١٧١ ٢٣٤ ٥٦٧٨",
+    "tel:0171-234-5678",
+    "0171\u2212234\u22125678",
+    "0171 \u00b7 234 5678",
+    "0171 234 5678 ext. 12",
+    "+49 (0171) 234 5678",
     E164,
 ]
+# What can only mean E164, with its country code.
+INTERNATIONAL = [
+    E164,
+    "+49 171 2345678",
+    "+49 (171) 234-5678",
+    "(+49) 171 2345678",
+    "[+49] 171 2345678",
+    " + 49 171 2345678.",
+    "+49.171.2345678",
+    "+49/171/2345678",
+    # The zero that is dialled within the country only.
+    "+49 (0)171 234 5678",
+    "+49 (0) 171 234 5678",
+    "+49(0)1712345678",
+    "+49 [0] 171 234 5678",
+    "(+49)(0)171 234 5678",
+    "+49 (0171) 234 5678",
+    "+49 0171 234 5678",
+    "+4901712345678",
+    # Links (RFC 3966), and what phones copy.
+    "tel:+491712345678",
+    "TEL:+49-171-234-5678",
+    "tel://+491712345678",
+    "\u202a+49 171 2345678\u202c",
+    # The hyphens, dots, slashes and blanks of other keyboards and programs.
+    "+49\u2212171\u22122345678",
+    "+49\u2010171\u20112345678",
+    "+49\u2013171\u20142345678",
+    "\uff0b49\uff0d171\uff0d2345678",
+    "+49\u00b7171\u20222345678",
+    "+49\u30fb171\u30fc2345678",
+    "+49 171 \u2215 2345678",
+    "+49\u00a0171\u20092345678",
+    "+49~171~2345678",
+    "\ufe6249 171 2345678",
+    "+٤٩ ١٧١ ٢٣٤٥٦٧٨",
+    "+४९ १७१ २३४५६७८",
+    # Extensions.
+    "+49 171 2345678 ext. 12",
+    "+49 171 2345678 ext 12",
+    "+49 171 2345678 Extension 12",
+    "+49 171 2345678, extn. 12",
+    "+49 171 2345678x12",
+    "+49 171 2345678 X 12",
+    "+49 171 2345678 #12",
+    "+49 171 2345678#12#",
+    "+49 171 2345678;ext=12",
+    "tel:+49-171-234-5678;ext=12",
+    # What stands around a number where it was copied.
+    "+49 171 234 5678,",
+    "+49 171 234 5678; ",
+    '"+49 171 2345678"',
+    "'+491712345678'",
+    "\u201e+49 171 2345678\u201c",
+    "\u00ab+49 171 2345678\u00bb,",
+    "<tel:+491712345678>",
+    "<tel:+49-171-234-5678;ext=12>,",
+    '"+49 171 2345678 ext. 12"',
+]
+# None of these is sent as a number.
+NO_NUMBERS = [
+    *("+", "+()", "+ -", "()", "++491712345678", "+49+1712345678", "49 171 2345678+"),
+    *("+1", "+49 171", "+123456", "+1234567890123456", "+49 171 2345678 / +49 172 2345678"),
+    *("+0171 2345678", "+00491712345678", "+49 00171 2345678", "+49 171 23456781712345678"),
+    *("+49 171 2345678 and 12", "+49 171 2345678;isub=12", "+49 171 2345678, 2345679", "#31#"),
+    *("+49 171 2345678 p12", "+49 171 2345678 ext.", "x12", "tel:", "ext. 12"),
+    *("+1 011 234 5678", "+1 1 212 555 1234", "+1 0212 555 1234", "+36 030 123 4567"),
+    *("+49 171, 2345678", '+49 171 "2345678"', '","', "<>", "tel:tel:+491712345678"),
+]
+SUB = "0d1a2b3c-4e5f-6789-abcd-ef0123456789"
 
 
 def signing_in_with(settings, *names, **options):
@@ -189,28 +274,225 @@ def test_g7_a_username_of_digits_stays_one(typed, sent):
 
 
 @pytest.mark.requirement("G7")
-@pytest.mark.parametrize("names", [SIGN_IN_NAMES, PHONE_ONLY, EMAIL_OR_PHONE])
 @pytest.mark.parametrize("typed", ["Alice", "a1", "0171a2345678", "1712345678@example.com"])
-def test_g7_letters_make_no_phone_number(typed, names):
-    """An email address makes none, either."""
-    assert taken(typed, names) == typed
+def test_g7_letters_make_no_phone_number(typed):
+    """An email address is no phone number either."""
+    assert taken(typed) == typed
 
 
 @pytest.mark.requirement("G7")
-@pytest.mark.parametrize("names", [("username",), ("email",), ("username", "email")])
+@pytest.mark.parametrize("names", [("username",), ("username", "email")])
 def test_g7_nothing_is_converted_where_no_number_signs_in(names):
     """A text that begins with a plus is an ordinary username."""
     assert taken("+49-0171234567", names) == "+49-0171234567"
 
 
 @pytest.mark.requirement("G7")
+@pytest.mark.parametrize("region", [None, "DE", "US"])
 @pytest.mark.parametrize("names", [SIGN_IN_NAMES, PHONE_ONLY, EMAIL_OR_PHONE])
+@pytest.mark.parametrize("typed", INTERNATIONAL, ids=ascii)
+def test_g7_an_international_number_needs_no_region(typed, names, region):
+    """What the country code, the zero, the punctuation and an extension mean is the same everywhere."""
+    assert taken(typed, names, region) == E164
+
+
+@pytest.mark.requirement("G7")
+@pytest.mark.parametrize("region", [None, "DE"])
+@pytest.mark.parametrize("names", [PHONE_ONLY, EMAIL_OR_PHONE])
+@pytest.mark.parametrize("typed", NO_NUMBERS, ids=ascii)
+def test_g7_what_can_be_no_number_is_not_sent(typed, names, region):
+    """The person gets an error, because no message could arrive."""
+    assert serializer(typed, names, region).is_valid() is False
+
+
+@pytest.mark.parametrize("region", [None, "IT"])
 @pytest.mark.parametrize(
-    "typed", ["+49 171 2345678", "+49 (171) 234-5678", "\uff0b49.171/2345678", "+٤٩ ١٧١ ٢٣٤٥٦٧٨"]
+    ("typed", "sent"),
+    [
+        ("+39 06 69812345", "+390669812345"),
+        ("+39 (06) 69812345", "+390669812345"),
+        ("+39 312 345 6789", "+393123456789"),
+        ("+39 (0)6 69812345", None),
+        ("(+39)(0)312 345 6789", None),
+        ("+225 01 23 45 67 89", "+2250123456789"),
+        ("+225 (0)1 23 45 67 89", None),
+    ],
 )
-def test_g7_an_international_number_needs_no_region(typed, names):
-    """Only spaces and punctuation are removed. No library is needed."""
-    assert taken(typed, names, region=None) == E164
+def test_a_zero_of_the_number_itself_stays(typed, sent, region):
+    """
+    In a few countries, numbers begin with a zero of their own. There, a zero in parentheses may be a part of
+    the number or not.
+    """
+    if sent:
+        assert taken(typed, PHONE_ONLY, region) == sent
+    else:
+        assert refusal(typed, PHONE_ONLY, region)[0] == "invalid"
+
+
+@pytest.mark.parametrize("region", [None, "DE", "HU", "RU", "BY"])
+@pytest.mark.parametrize(
+    ("typed", "sent"),
+    [
+        ("+44 0 171 234 5678", "+441712345678"),
+        ("+4401712345678", "+441712345678"),
+        ("+81 (0)90 1234 5678", "+819012345678"),
+        ("+81 090 1234 5678", "+819012345678"),
+        ("+48 (0)22 123 45 67", "+48221234567"),
+        ("+250 (0)788 123 456", "+250788123456"),
+        ("+36 06 30 123 4567", "+36301234567"),
+        ("+36 (06 1) 234 5678", "+3612345678"),
+        ("+36 (0)30 123 4567", "+36301234567"),
+        ("+36 66 123 456", "+3666123456"),
+        ("+7 8 495 123-45-67", "+74951234567"),
+        ("+7 (8495) 123-45-67", "+74951234567"),
+        ("+7 800 123-45-67", "+78001234567"),
+        ("+370 8 612 34567", "+37061234567"),
+        ("+993 8 65 123456", "+99365123456"),
+        ("+375 8 029 123-45-67", "+375291234567"),
+        ("+375 (8029) 123-45-67", "+375291234567"),
+    ],
+)
+def test_what_is_dialled_within_the_country_only_is_dropped(typed, sent, region):
+    """With it, no message could arrive."""
+    assert taken(typed, PHONE_ONLY, region) == sent
+
+
+def test_the_librarys_examples_stay_as_they_are():
+    """A number of any kind, of any country, in each form with the country code, with the region or without."""
+    seen = 0
+    for code, region, kind in product(
+        PLANS, phonenumbers.SUPPORTED_REGIONS | {"001"}, Kind.values()
+    ):
+        if region not in phonenumbers.COUNTRY_CODE_TO_REGION_CODE[code]:
+            continue
+        number = phonenumbers.example_number_for_type(region, kind)
+        if region == "001":
+            number = phonenumbers.example_number_for_non_geo_entity(code)
+        if not number:
+            continue
+        e164 = phonenumbers.format_number(number, Format.E164)
+        # Some are too short for Cognito, or have no area code.
+        reason = phonenumbers.is_possible_number_with_reason(number)
+        if is_e164(e164) and reason == phonenumbers.ValidationResult.IS_POSSIBLE:
+            for form in (Format.E164, Format.INTERNATIONAL, Format.RFC3966):
+                typed = phonenumbers.format_number(number, form)
+                for known in {None, "DE", region} - {"001"}:
+                    assert phone_number(typed, known) == e164, (typed, known)
+            seen += 1
+    assert seen > 1000
+
+
+def plan(code, region):
+    """Return the metadata of the library. "001" stands for a code of no country."""
+    if region == "001":
+        return phonenumbers.PhoneMetadata.metadata_for_nongeo_region(code, None)
+    return phonenumbers.PhoneMetadata.metadata_for_region(region, None)
+
+
+PLANS = {
+    code: {region: plan(code, region) for region in regions}
+    for code, regions in phonenumbers.COUNTRY_CODE_TO_REGION_CODE.items()
+}
+
+
+def written_like(parsed, chance):
+    """Return digits that a parsed regular expression of the library matches."""
+    text = ""
+    for operator, argument in parsed:
+        match str(operator):
+            case "LITERAL":
+                text += chr(argument)
+            case "IN":
+                kind, value = chance.choice(argument)
+                low, high = {"RANGE": value, "CATEGORY": (48, 57)}.get(str(kind), (value, value))
+                text += chr(chance.randint(low, high))
+            case "BRANCH":
+                text += written_like(chance.choice(argument[1]), chance)
+            case "SUBPATTERN":
+                text += written_like(argument[3], chance)
+            case "MAX_REPEAT":
+                low, high, inner = argument
+                times = chance.randint(low, high)
+                text += "".join(written_like(inner, chance) for _ in range(times))
+            case _:
+                raise NotImplementedError(operator)
+    return text
+
+
+@cache
+def made_up_numbers(code):
+    """Return national numbers that fit the pattern of a region, by region."""
+    chance = random.Random(code)
+    parsed = {
+        region: re._parser.parse(plan.general_desc.national_number_pattern)
+        for region, plan in PLANS[code].items()
+    }
+    return {
+        region: {written_like(pattern, chance) for _ in range(200)}
+        for region, pattern in parsed.items()
+    }
+
+
+def test_numbers_that_fit_a_national_pattern_stay_as_they_are():
+    """Cognito decides which numbers exist, also among those that begin with a zero of their own."""
+    with_zero = set()
+    for code in PLANS:
+        for region, numbers in made_up_numbers(code).items():
+            for e164 in (f"+{code}{number}" for number in numbers):
+                if is_e164(e164):
+                    assert phone_number(e164, None) == e164
+                    if e164.startswith(f"+{code}0"):
+                        with_zero.add(code)
+                        known = "DE" if region == "001" else region
+                        assert phone_number(e164, known) == e164
+    assert {39, 225, 226, 227, 250, 268, 501, 881, 992} <= with_zero
+    assert len(with_zero) > 25
+
+
+@pytest.mark.parametrize(
+    ("typed", "sent"),
+    [
+        *(
+            (f"+{code}02345678", f"+{code}2345678")
+            for code in (33, 41, 44, 49, 61, 81, 91, 234, 971)
+        ),
+        *(
+            (f"+{code} (0) 234 5678", f"+{code}2345678")
+            for code in (33, 44, 48, 49, 61, 81, 91, 234)
+        ),
+        # No 0 is dialled there within the country, or numbers begin with it.
+        *((f"+{code}02345678", f"+{code}02345678") for code in (34, 39, 45, 226, 250, 881, 992)),
+        # It isn't clear whether the zero is a part of the number.
+        *((f"+{code} (0) 234 5678", "") for code in (39, 225, 241, 378)),
+        # These can't be numbers, and don't tell which one they should be.
+        *((f"+{code}02345678", "") for code in (1, 36)),
+        ("+44002345678", ""),
+    ],
+)
+def test_a_zero_is_dropped_where_no_number_begins_with_it(typed, sent):
+    """People write the zero that they dial within their country after the country code, too."""
+    assert phone_number(typed, None) == sent
+
+
+ANY_NUMBER = st.text(st.sampled_from("+0123456789 ()-./x#;=,\u2212\uff0b\u0661tel:@"), max_size=25)
+
+
+@pytest.mark.requirement("G7")
+@given(typed=ANY_NUMBER | st.text(max_size=40), region=st.sampled_from([None, "DE", "US", "IT"]))
+@example(typed="+4912345678901234567", region="DE")
+@example(typed="+491234", region="DE")  # the library accepts six digits
+@settings_of_hypothesis(database=None, deadline=None, max_examples=300)
+def test_g7_whatever_is_sent_can_be_what_people_sign_in_with(typed, region):
+    """E.164, an address or a sub, or nothing."""
+    for names, forms in {
+        PHONE_ONLY: r"\+[1-9]\d{6,14}",
+        EMAIL_OR_PHONE: r"\+[1-9]\d{6,14}|\S+@\S+",
+        ("email",): r"\S+@\S+",
+    }.items():
+        made = serializer(typed, names, region)
+        if made.is_valid():
+            sent = made.validated_data["username"]
+            assert re.fullmatch(rf"(?a:{forms})", sent) or sent == SUB
 
 
 @pytest.mark.requirement("G7")
@@ -218,6 +500,8 @@ def test_g7_a_national_number_needs_a_region():
     """Without a region the number is ambiguous, and the error says so."""
     message = "Enter a complete phone number, with its area code or country code."
     assert refusal("0171 2345678", PHONE_ONLY, region=None) == ("invalid", message)
+    # "00" isn't dialled in front of a country code everywhere, and begins other numbers elsewhere.
+    assert refusal("0049 171 2345678", PHONE_ONLY, region=None) == ("invalid", message)
     assert taken("01712345678", region=None) == "01712345678"
 
 
@@ -228,12 +512,198 @@ def test_what_can_be_no_number_is_said(typed):
     assert refusal(typed, EMAIL_OR_PHONE) == ("invalid", message)
 
 
+# Email addresses, and subs
+
+
+@pytest.mark.parametrize("names", [("email",), EMAIL_OR_PHONE])
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *(
+            "alice",
+            "alice@",
+            "@x",
+            "@",
+            "alice.example.com",
+            "alice@example.com.",
+            "alice@.example.com",
+        ),
+        *("alice@example..com", "alice@example,com", "alice@@example.com"),
+        *(
+            "alice@bob@example.com",
+            "alice@example.com>",
+            "<alice@example.com",
+            "<alice>",
+            "mailto:",
+        ),
+        *(
+            "mailto:alice",
+            "alice:x@example.com",
+            "alice@example.com:25",
+            "https://alice@example.com/",
+        ),
+        *(
+            "alice@exam/ple.com",
+            "(alice)@example.com",
+            "alice;bob@example.com",
+            "alice\uff20example.com",
+        ),
+        *(
+            "alice@example.com'",
+            '"alice@example.com',
+            "alice@example.com\u3002",
+            ",alice@example.com",
+        ),
+        *(
+            "alice@[]",
+            "alice@[192.0.2.1",
+            "mailto:alice%40example.com",
+            '"alice"',
+            "Alice <alice@>",
+        ),
+        *(f"{SUB}0", SUB.replace("-", ""), "DOMAIN\\alice", "<a@example.com>,<b@example.com>"),
+    ],
+    ids=ascii,
+)
+def test_an_invalid_email_address_is_refused(typed, names):
+    """The error depends only on what was typed. Without it, the person would wait for a code in vain."""
+    problem = "Enter a valid email address."
+    if re.search(r"\s", typed):
+        problem = "Remove the spaces and invisible characters from what you entered."
+    assert refusal(typed, names) == ("invalid", problem)
+
+
+@pytest.mark.parametrize("names", [("email",), EMAIL_OR_PHONE, SIGN_IN_NAMES])
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *("alice@example.com", "Alice@EXAMPLE.com", "alice+tag@example.com", "o'neil@example.com"),
+        *(
+            "a.@docomo.example",
+            "a..b@docomo.example",
+            ".a@example.com",
+            "!#$%&*/=?^_`{|}~-@example.com",
+        ),
+        *(
+            "alice@localhost",
+            "alice@example",
+            "a@b.c",
+            "alice@xn--mnchen-3ya.example",
+            "a_b@a_b.example",
+        ),
+        *(
+            "jürgen@münchen.example",
+            "用户@例子.广告",
+            "उपयोगकर्ता@उदाहरण.कॉम",
+            "ju\u0308rgen@mu\u0308nchen.example",
+        ),
+        *(
+            '"alice@home"@example.com',
+            "alice@[192.0.2.1]",
+            "alice@[IPv6:2001:db8::1]",
+            "+1@example.com",
+        ),
+        *("491712345678@example.com", "+491712345678@example.com", SUB, SUB.upper()),
+    ],
+    ids=ascii,
+)
+def test_what_may_be_an_email_address_is_sent_as_typed(typed, names):
+    """
+    Cognito's check is its own, so this refuses only what can't be an address. Names in NFD stay so, because
+    Cognito documents no normalization. A sub is accepted wherever a username is.
+    """
+    assert taken(typed, names) == typed
+
+
+@pytest.mark.parametrize("names", [("email",), EMAIL_OR_PHONE])
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *(
+            "Alice <alice@example.com>",
+            "<alice@example.com>",
+            " <alice@example.com>; ",
+            '"<alice@example.com>',
+        ),
+        *('"Doe, Alice" <alice@example.com>', "alice@example.com <alice@example.com>,"),
+        *("alice@example.com <mailto:alice@example.com>", "mailto:alice@example.com"),
+        *("MAILTO:alice@example.com?subject=My%20code", "\u2018Alice\u2019 <alice@example.com>"),
+        *(
+            "alice@example.com,",
+            "alice@example.com; ",
+            "'alice@example.com'",
+            '"alice@example.com";',
+        ),
+        *("\u201calice@example.com\u201d", "\u00abalice@example.com\u00bb"),
+    ],
+    ids=ascii,
+)
+def test_the_address_in_what_a_mail_program_copies_is_sent(typed, names):
+    """The text has one meaning, because no address contains a bracket or a colon."""
+    assert taken(typed, names) == "alice@example.com"
+
+
+@pytest.mark.parametrize("names", [("username", "email"), SIGN_IN_NAMES])
+@pytest.mark.parametrize(
+    ("typed", "sent"),
+    [
+        ("Alice <alice@example.com>", "alice@example.com"),  # no username has a space
+        ("<alice@example.com>", "<alice@example.com>"),
+        ("mailto:alice@example.com", "alice@example.com"),  # a link is nobody's username
+        ("<mailto:alice@example.com>", "alice@example.com"),
+        ("alice@example.com,", "alice@example.com,"),
+        ("alice@example.com.", "alice@example.com."),
+        ("alice", "alice"),
+    ],
+)
+def test_what_may_be_a_username_is_sent_as_typed(typed, sent, names):
+    """Cognito accepts almost anything as a username."""
+    assert taken(typed, names) == sent
+
+
+@pytest.mark.parametrize("typed", ["alice", "alice@example.com", "Alice <alice@example.com>"])
+def test_only_numbers_and_subs_are_accepted_where_numbers_sign_in(typed):
+    """The error asks for a phone number."""
+    message = "Enter a complete phone number, with its area code or country code."
+    assert refusal(typed, PHONE_ONLY) == ("invalid", message)
+    assert taken(SUB, PHONE_ONLY) == SUB
+
+
+@pytest.mark.parametrize("interface", INTERFACES)
+def test_an_invalid_email_address_costs_no_attempt(people, settings, interface):
+    """It reaches neither Cognito nor the limits, and the page keeps what was typed."""
+    signing_in_with(settings, "email")
+    interface, sent = interface(), len(people.emulator.calls)
+    for _ in range(20):
+        response = interface.request("alice.example.com")
+        assert response.status_code in (200, 400)
+        assert "Enter a valid email address." in response.content.decode()
+    assert len(people.emulator.calls) == sent
+    if isinstance(interface, Pages):
+        assert 'value="alice.example.com"' in response.content.decode()
+    assert interface.request("<alice@example.com>").status_code == interface.SENT
+    assert people.emulator.calls[-1][1]["Username"] == "alice@example.com"
+
+
 def test_a_space_is_said_where_the_rest_may_be_a_username():
     """The message fits usernames and phone numbers."""
     message = "Remove the spaces and invisible characters from what you entered."
-    for typed in ("ali ce", "1 1"):
-        assert refusal(typed) == ("invalid", message)
+    for typed, names in (
+        ("ali ce", SIGN_IN_NAMES),
+        ("1 1", ("username", "email")),
+        ("ali 1 2", ("username", "phone_number")),
+    ):
+        for region in (None, "DE"):
+            assert refusal(typed, names, region) == ("invalid", message)
     assert refusal("ali ce", ("email",)) == ("invalid", message)
+
+
+@pytest.mark.parametrize("names", [SIGN_IN_NAMES, ("username", "phone_number")])
+@pytest.mark.parametrize("typed", ["0171 234 5678", "(0171) 234 5678", "+49 171", "+1 23456"])
+def test_an_incomplete_number_with_spaces_is_not_made_a_username(typed, names):
+    """Without its spaces it would be sent as a username that nobody has."""
+    message = "Enter a complete phone number, with its area code or country code."
+    assert refusal(typed, names, None) == ("invalid", message)
 
 
 def test_a_missing_number_is_missing():

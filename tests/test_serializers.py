@@ -7,7 +7,8 @@ import re
 import sys
 import time
 import unicodedata
-from functools import cache
+from functools import cache, partial
+from itertools import product
 from typing import Any
 
 import botocore.session
@@ -18,6 +19,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from rest_framework.exceptions import ValidationError
 
+from cognito_reset.resets import identifiers, serializers
 from cognito_reset.resets.passwords import PasswordPolicy
 from cognito_reset.resets.serializers import (
     ClientMetadataField,
@@ -26,6 +28,8 @@ from cognito_reset.resets.serializers import (
     StrictCharField,
 )
 from cognito_reset.secret import Secret
+from tests.interfaces import INTERFACES
+from tests.people import NEW_PASSWORD
 
 # No rules: test_passwords.py tests those.
 NONE = {"policy": PasswordPolicy(minimum_length=0, required=frozenset())}
@@ -128,8 +132,10 @@ def test_the_fields_are_awss_members_in_snake_case():
 def test_g4_limits_are_the_models_in_characters(name, character):
     """As many characters as botocore's model allows, whatever they take in bytes; not one more."""
     most = shape(name).metadata["max"]
-    assert code_of(name, character * most) is None
-    assert code_of(name, character * (most + 1)) == "invalid"
+    end = " 654321" if name == "confirmation_code" else ""
+    text = character * (most - len(end)) + end
+    assert code_of(name, text) is None
+    assert code_of(name, character + text) == "invalid"
 
 
 @pytest.mark.requirement("G4")
@@ -195,7 +201,7 @@ def test_what_is_accepted_fits_the_models_patterns(text):
             sent = sent.replace(" ", "") if name == "password" else sent
             assert re.fullmatch(pattern, sent, re.ASCII)
         else:
-            assert re.search(r"[\t\n\x0b]", text) or (name, text) == ("confirmation_code", "a\x1fb")
+            assert re.search(r"[\t\n\x0b]", text) or name == "confirmation_code"
 
 
 @pytest.mark.requirement("G1")
@@ -378,12 +384,115 @@ def test_g5_an_error_names_no_key_of_a_callers():
         ("\uff11\uff12\uff13\uff14\uff15\uff16", "123456"),
         ("١٢٣٤٥٦", "123456"),
         ("१२३४५६", "123456"),
-        ("aBc-12", "aBc12"),
+        (
+            "4\ufe0f\u20e38\ufe0f\u20e30\ufe0f\u20e34\ufe0f\u20e30\ufe0f\u20e31\ufe0f\u20e3",
+            "480401",
+        ),
+        # As people paste it.
+        ("480401.", "480401"),
+        ("Code: 480401", "480401"),
+        ("#480401", "480401"),
+        ("480.401", "480401"),
+        ("480\u2009401", "480401"),
+        ("480 \u2013 401", "480401"),
+        ("4 8 0 4 0 1", "480401"),
+        ("48.04.01", "480401"),
+        ("(480)/401", "480401"),
+        *(
+            (f"{a}480401{b}", "480401")
+            for a, b in ("\u201c\u201d", "\u201e\u201c", "\u00ab\u00bb", "''", '""')
+        ),
+        *(
+            (f"{a}480401{b}", "480401")
+            for a, b in ("\u300c\u300d", "\u2039\u203a", "<>", "**", "__", "``")
+        ),
+        ("480401, 480401", "480401"),
+        ("G-480401", "480401"),
+        ("https://example.com/?code=480401&lang=de", "480401"),
+        # The whole message.
+        ("Your password reset code is 480401. It expires in 1 hour.", "480401"),
+        ("Your password reset code is 480 401. It expires in 1 hour.", "480401"),
+        ("Your code is 480-401, and it works for 60 minutes.", "480401"),
+        ("Hello Alice42,\r\n\r\n480401\r\n\r\nValid until 29.11.26, 10:30.", "480401"),
+        ("480401 10 minutes", "480401"),
+        ("Your code is 480401. Questions? Call 123 456.", "480401"),
+        ("Your code 480401 or call 123 456", "480401"),
+        ("Ihr Code lautet \u201e480401\u201c.", "480401"),
+        ("您的验证码是480401，请在1小时内使用。", "480401"),
+        ("コードは４８０４０１です", "480401"),
+        ("رمزك هو ٤٨٠٤٠١", "480401"),
+        # As long as the codes that Cognito mails for signing in.
+        ("12345678", "12345678"),
+        ("1234-5678", "12345678"),
     ],
+    ids=ascii,
 )
 def test_g5_a_code_is_read_as_people_type_it(typed, sent):
-    """Spaces, hyphens and invisible characters go, and every script has its digits."""
+    """The one code in what was typed or pasted is sent, and every script has its digits."""
     assert validated({**GOOD, "confirmation_code": typed})["confirmation_code"] == sent
+
+
+@pytest.mark.requirement("G5")
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *("abc", ".", "\u201c\u201d", "code", "½"),  # no digits
+        *("48O4O1", "48O401", "480401a", "O480401", "l23456", "4804O1.", "O480 401"),  # letters
+        *("1", "12345", "1234567", "123456789", "123 4567", "480401480401"),  # other lengths
+        *("480401 480402", "480401, or 480402", "480 401 and 480 402"),
+        "480 401 valid until 29.11.26, or 123 456",
+        *("Call +1 480 401 2345.", "Call 480 401 2345.", "Call 0 480 401"),
+        "Your code expires in 1 hour, at 10:30:00 on 2026.",
+        "My code is 48 04 01",  # may be a date
+        *(f"480{control}401" for control in CONTROLS),
+    ],
+    ids=ascii,
+)
+def test_g5_a_text_without_a_code_is_refused(typed):
+    """It costs neither a call nor an attempt, and the error says what to enter."""
+    made = ConfirmResetSerializer(data={**GOOD, "confirmation_code": typed}, context=NONE)
+    assert not made.is_valid()
+    [error] = made.errors["confirmation_code"]
+    assert (error.code, str(error)) == ("invalid", "Enter the code from the message, digits only.")
+
+
+@pytest.mark.requirement("G5")
+@pytest.mark.parametrize("interface", INTERFACES)
+def test_g5_a_mistyped_code_costs_nothing_and_a_pasted_message_works(people, interface):
+    """A text that can't be a code costs no attempt, in the app's limits and at Cognito."""
+    interface = interface()
+    code = people.code("alice")
+    sent = len(people.emulator.calls)
+    for typed in ("48O4O1", "12345", "1234567", "my code", "480401 or 480402") * 4:
+        response = interface.confirm("alice", typed, NEW_PASSWORD)
+        assert response.status_code in (200, 400)
+        assert "Enter the code from the message, digits only." in response.content.decode()
+    assert len(people.emulator.calls) == sent
+    message = f"Your password reset code is {code}. It expires in 1 hour."
+    assert interface.confirm("alice", message, NEW_PASSWORD).status_code == interface.DONE
+    assert people.can_sign_in("alice", NEW_PASSWORD)
+
+
+@pytest.mark.requirement("G5")
+def test_g5_a_password_is_compared_with_the_code_itself():
+    """In whatever form the code was pasted, its digits are refused as a password."""
+    data = {**GOOD, "confirmation_code": "Code: 480401.", "password": "480401"}
+    assert codes(data) == {"password": ["password_too_similar"]}
+
+
+@pytest.mark.requirement("G5")
+@given(before=st.text(max_size=20), code=st.integers(0, 999999), after=st.text(max_size=20))
+@example(before="", code=0, after="")
+@examples(database=None, deadline=None, max_examples=200)
+def test_g5_whatever_is_sent_has_the_length_of_a_code(before, code, after):
+    """Nothing but 6 or 8 ASCII digits leaves the field, and a code between two lines of text is found."""
+    made = ConfirmResetSerializer(
+        data={**GOOD, "confirmation_code": f"{before} {code:06} {after}"}, context=NONE
+    )
+    if made.is_valid():
+        assert re.fullmatch("[0-9]{6}|[0-9]{8}", revealed(made.validated_data)["confirmation_code"])
+    if not any(character.isdecimal() or character == "\0" for character in before + after):
+        assert revealed(made.validated_data)["confirmation_code"] == f"{code:06}"
 
 
 @pytest.mark.requirement("G5")
@@ -439,9 +548,85 @@ def test_g8_time_is_linear(name, text):
 def test_g8_the_longest_value_that_is_looked_at_is_looked_at_quickly(name):
     """Within the limit, too."""
     most = shape(name).metadata["max"]
-    for text in (" " * most, "a " * (most // 2), "\u200b-" * (most // 2)):
+    pieces = (
+        " ",
+        "a ",
+        "\u200b-",
+        "1",
+        "123 ",
+        "1-",
+        "+",
+        "(0)",
+        "x1",
+        "a@",
+        "<",
+        "mailto:",
+        "tel:",
+        '"',
+    )
+    for text in (piece * (most // len(piece)) for piece in pieces):
         data = {**GOOD, name: text}
         assert is_quick(ConfirmResetSerializer(data=data, context=NONE))
+
+
+PATTERNS = {
+    f"{module.__name__}.{name}": value
+    for module in (identifiers, serializers)
+    for name, value in vars(module).items()
+    if isinstance(value, re.Pattern)
+}
+
+
+# These look at every place of a text. The others match the whole text, or its beginning.
+SEARCHING = {
+    *("_EXTENSION", "_ZERO_IN_PARENTHESES", "_TRUNK_PREFIX", "_NO_TEXT", "_NO_PHONE_NUMBER"),
+    *("_NO_USERNAME", "_CODE", "_CODE_IN_GROUPS"),
+}
+
+
+@pytest.mark.requirement("G8")
+@pytest.mark.parametrize("most", [128, 2048])
+@pytest.mark.parametrize("name", PATTERNS)
+def test_g8_every_regular_expression_is_quick(name, most):
+    """20 ms are enough for the longest username and the longest code."""
+    pattern = PATTERNS[name]
+    call = pattern.search if name.rpartition(".")[2] in SEARCHING else pattern.fullmatch
+    starts = ("", "1", "a@", "+49", "mailto:a@", '"', "<")
+    pieces = (
+        " ",
+        "1",
+        "1 ",
+        ", ",
+        "x1",
+        "(0)",
+        "-",
+        "a",
+        "a@",
+        "a.",
+        "<",
+        "<a@",
+        "+",
+        '"',
+        ":",
+        "ext",
+    )
+    for start, piece, end in product(starts, pieces, ("", "!", "x")):
+        texts = [start + piece * (most // len(piece)) + end] * 5
+        assert any(seconds(partial(call, text)) < 0.02 for text in texts), texts[0][:20]
+
+
+def test_every_field_is_validated_once(monkeypatch):
+    """The policy compares the password with what the other fields have found."""
+    seen = []
+    original = StrictCharField.to_internal_value
+    monkeypatch.setattr(
+        StrictCharField,
+        "to_internal_value",
+        lambda field, data: seen.append(field.field_name) or original(field, data),
+    )
+    data = {**GOOD, "username": " alice ", "password": "alice"}
+    assert codes(data) == {"password": ["password_too_similar"]}
+    assert sorted(seen) == sorted(GOOD)
 
 
 @pytest.mark.requirement("G10")
@@ -481,7 +666,7 @@ def test_secrets_are_never_shown_again():
 
 def test_masked_values_are_taken_as_well():
     """The interfaces mask a secret where they parse it."""
-    data = {**GOOD, "confirmation_code": Secret("123 456"), "password": Secret(" b")}
+    data = {**GOOD, "confirmation_code": Secret("123 456."), "password": Secret(" b")}
     assert codes(data) == {"password": ["invalid"]}
     data["password"] = Secret("b")
     assert validated(data) == {**GOOD, "confirmation_code": "123456", "password": "b"}

@@ -14,13 +14,19 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
-from django.core.validators import ProhibitNullCharactersValidator
+from django.core.validators import EmailValidator, ProhibitNullCharactersValidator
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 from rest_framework import serializers
 from rest_framework.validators import ProhibitSurrogateCharactersValidator
 
-from cognito_reset.resets.identifiers import e164
+from cognito_reset.resets.identifiers import (
+    copied_address,
+    is_e164,
+    is_sub,
+    may_be_email_address,
+    phone_number,
+)
 from cognito_reset.resets.passwords import PasswordPolicy
 from cognito_reset.secret import Secret
 
@@ -34,11 +40,20 @@ _USERNAME_CATEGORIES: Final = frozenset("LMNPS")
 # Lone surrogates can't be encoded, and some systems treat NUL as the end of a string.
 _NO_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
 _FOR_NO_TEXT: Final = (ProhibitNullCharactersValidator, ProhibitSurrogateCharactersValidator)
-# What no phone number contains; and what no username contains, at least where a phone number is an
-# alias: Cognito refuses usernames there that look like one.
 _NO_PHONE_NUMBER: Final = re.compile(r"[^\W\d]|@")
-_INTERNATIONAL: Final = re.compile(r"\+[\d\s()./\u2010-\u2015-]+")
-_NO_USERNAME: Final = re.compile(r"^[+\uff0b]|\s")
+# Matches what can't be a username in a pool with phone numbers: Cognito refuses usernames there that look
+# like a phone number, and usernames with a space everywhere. Links are nobody's username.
+_NO_USERNAME: Final = re.compile(r"^\W*(?:\+|tel:|mailto:)|\s", re.IGNORECASE)
+# A code in a text: "123456", or else "123 456" or "123-456". An ASCII letter may not touch it, because that
+# is a mistyped digit. Other letters may, because some scripts use no spaces. Two groups of three digits are a
+# code only if no third group is beside them.
+_CODE: Final = re.compile(r"(?<![A-Za-z0-9])[0-9]{6}(?![A-Za-z0-9])")
+_CODE_IN_GROUPS: Final = re.compile(
+    r"(?<![A-Za-z0-9])(?<![0-9][ .-])[0-9]{3}[ .-][0-9]{3}(?![ .-][0-9])(?![A-Za-z0-9])"
+)
+# Codes for resets have 6 digits. Cognito's codes for signing in have 8, so a text of 8 digits alone is sent, too:
+# the app still works if Cognito makes the codes for resets as long.
+_CODE_LENGTHS: Final = (6, 8)
 
 # By the initials of what a pool signs in with: the field's label, and the error if it is empty.
 _TEXTS: Final = {
@@ -105,14 +120,17 @@ class StrictCharField(_TwoCodes, serializers.CharField):
 
 class UsernameField(StrictCharField):
     """
-    A username or an alias of one. Blanks at its ends are removed; the rest stays as it was typed, because
-    the pool decides whether case matters. Phone numbers are the exception: Cognito knows E.164 only.
+    A username or an alias of one. Spaces at its ends are removed; the rest stays as it was typed, because
+    the pool decides whether case matters, and Cognito documents no normalization of Unicode. There are two
+    exceptions: Cognito knows phone numbers in E.164 only, and mail programs copy more than an address. A text
+    that can't be anything that people sign in with is refused. A sub is accepted everywhere.
     ``pool`` in the serializer's context tells what users sign in with.
     """
 
     default_error_messages = {
         "characters": _("Remove the spaces and invisible characters from what you entered."),
         "phone_number": _("Enter a complete phone number, with its area code or country code."),
+        "email": EmailValidator.message,
     }
 
     def bind(self, field_name: str, parent: Any) -> None:
@@ -120,7 +138,7 @@ class UsernameField(StrictCharField):
         pool = self.context.get("pool")
         names = "".join(name[0] for name in pool.sign_in_with) if pool else "uep"
         self.region = pool.phone_region if pool else None
-        self.takes_phones, self.takes_usernames = "p" in names, "u" in names
+        self.names = names
         self.label, self.error_messages["required"] = _TEXTS[names]
         self.style = {"autocomplete": "username", **_KEYBOARDS.get(names, {})}
         if "p" in names and not self.region:
@@ -129,26 +147,35 @@ class UsernameField(StrictCharField):
     def clean(self, data: str) -> str:
         seen = [index for index, character in enumerate(data) if not _is_blank(character)]
         data = data[seen[0] : seen[-1] + 1] if seen else ""
-        if self.takes_phones and data:
-            data = self._phone_number(data)
-        if not _USERNAME_CATEGORIES.issuperset(unicodedata.category(c)[0] for c in data):
-            self.fail("characters")
+        data = self._understood(data)
+        problem = self._problem(data)
+        if problem != "phone_number" and not _USERNAME_CATEGORIES.issuperset(
+            unicodedata.category(c)[0] for c in data
+        ):
+            problem = "characters"
+        if data and problem:
+            self.fail(problem)
         return data
 
-    def _phone_number(self, data: str) -> str:
-        """Return E.164 for what can only be a phone number, and anything else as it is."""
-        may_be_username = self.takes_usernames and not _NO_USERNAME.search(data)
-        if may_be_username or _NO_PHONE_NUMBER.search(data):  # an address, or a sub
+    def _understood(self, data: str) -> str:
+        """Return the phone number or the address that ``data`` must mean, or else ``data`` itself."""
+        if "u" in self.names and not _NO_USERNAME.search(unicodedata.normalize("NFKC", data)):
             return data
-        plain = unicodedata.normalize("NFKC", data)
-        number = ""
-        if self.region:
-            number = e164(data, self.region)
-        elif _INTERNATIONAL.fullmatch(plain):
-            number = "+" + "".join(str(int(c)) for c in plain if c.isdecimal())
-        if not (number or self.takes_usernames):
-            self.fail("phone_number")
-        return number or data
+        number = phone_number(data, self.region) if "p" in self.names else ""
+        return number or (copied_address(data) if "e" in self.names else data)
+
+    def _problem(self, data: str) -> str:
+        """Return the key of the error if people can't sign in with ``data``, or else ""."""
+        if is_sub(data):
+            return ""
+        if "u" in self.names:  # a number in groups is no username
+            in_groups = (
+                "p" in self.names and re.search(r"\d\s", data) and not _NO_PHONE_NUMBER.search(data)
+            )
+            return "phone_number" if in_groups else ""
+        if "e" in self.names and ("p" not in self.names or _NO_PHONE_NUMBER.search(data)):
+            return "" if may_be_email_address(data) else "email"
+        return "" if is_e164(data) else "phone_number"
 
 
 class SecretField(StrictCharField):
@@ -159,21 +186,24 @@ class SecretField(StrictCharField):
 
 
 class CodeField(SecretField):
-    """A code as people type it: "123 456", "123-456", in the digits of their own script."""
+    """
+    A code as people type or paste it: "123 456", "Code: 123456.", the whole message, or in the digits of their
+    own script. A text without exactly one code is refused, so that it costs no attempt.
+    """
 
     def clean(self, data: str) -> str:
-        kept = [
-            str(unicodedata.decimal(character, character))
-            for character in data
-            if not (
-                _is_blank(character)
-                or unicodedata.category(character) == "Pd"
-                or "\ufe00" <= character <= "\ufe0f"  # variation marks
-            )
-        ]
-        if any(unicodedata.category(character) == "Cc" for character in kept):
+        text = "".join(_plain(character) for character in data)
+        if not text.strip(" -"):
+            return ""
+        codes = _CODE.findall(text) or _CODE_IN_GROUPS.findall(text)
+        found = {re.sub("[^0-9]", "", code) for code in codes}
+        # If there are only digits and punctuation, they are the code: "48.04.01", "(480)/401".
+        if not found and not re.search(r"[^\W\d_]|[\x00-\x1f\x7f-\x9f]", text):
+            digits = re.sub("[^0-9]", "", text)
+            found = {digits} if len(digits) in _CODE_LENGTHS else found
+        if len(found) != 1:
             self.fail("characters")
-        return "".join(kept)
+        return found.pop()
 
 
 class PasswordField(SecretField):
@@ -281,23 +311,25 @@ class ConfirmResetSerializer(RequestCodeSerializer):
         style={"autocomplete": "new-password", "input_type": "password"},
     )
 
+    # The other fields' values if they are valid, for validate_password: the password is the last field.
+    _username = ""
+    _code = Secret("")
+
+    def validate_username(self, value: str) -> str:
+        self._username = value
+        return value
+
+    def validate_confirmation_code(self, value: Secret) -> Secret:
+        self._code = value
+        return value
+
     def validate_password(self, value: Secret) -> Secret:
         """Refuse what the pool would refuse, so that it costs neither the code nor an attempt."""
         policy: PasswordPolicy = self.context["policy"]
-        username, code = self._value_of("username"), self._value_of("confirmation_code")
-        code = code.reveal() if isinstance(code, Secret) else ""
-        details = list(policy.problems(value, username=username or "", code=code))
+        details = list(policy.problems(value, username=self._username, code=self._code.reveal()))
         if details:
             raise serializers.ValidationError(details)
         return value
-
-    def _value_of(self, name: str) -> Any:
-        """Return another field's value, or ``None`` if that field has an error of its own."""
-        field = self.fields[name]
-        try:
-            return field.run_validation(field.get_value(self.initial_data))
-        except serializers.ValidationError:
-            return None
 
 
 def masked_values(data: object) -> object:
@@ -310,6 +342,16 @@ def masked_values(data: object) -> object:
 def masked(name: str, value: Any) -> Any:
     """Return ``value`` as a Secret if a field of this name is one."""
     return Secret(value) if name in SECRET_NAMES and isinstance(value, str) else value
+
+
+def _plain(character: str) -> str:
+    """Return the ASCII form of any digit, space or dash, "" for an invisible mark, or else ``character``."""
+    category = unicodedata.category(character)
+    if category == "Cf" or "\ufe00" <= character <= "\ufe0f":  # invisible marks
+        return ""
+    if character.isspace():
+        return " "
+    return "-" if category == "Pd" else str(unicodedata.decimal(character, character))
 
 
 def _is_blank(character: str) -> bool:

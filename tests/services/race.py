@@ -200,7 +200,7 @@ def attempt(
         own = f"{process}-{thread}-{number}"
         username = f"user-{own}@example.com" if common in ("", "network", "ipv6") else VICTIM
         # Each attempt has a code of its own: with the same one it would be a repeat.
-        code = "123456" if common == "request" else own
+        code = "123456" if common == "request" else f"{process:02}{thread:02}{number:02}"
         address = f"10.{process}.{thread}.{number}"
         if common in ("network", "asked"):
             address = NETWORK

@@ -23,6 +23,8 @@ from django.contrib.auth import get_user_model
 from django.core.cache import InvalidCacheBackendError, caches
 from django.core.cache.backends.redis import RedisCache
 from django.core.exceptions import ImproperlyConfigured
+from django.shortcuts import resolve_url
+from django.urls import NoReverseMatch
 from django.utils.functional import Promise
 from django.utils.module_loading import import_string
 
@@ -147,7 +149,12 @@ def _function(value: Any) -> Callable[..., Any]:
     if isinstance(value, str):
         if not re.fullmatch(r"\w+(\.\w+)+", value):
             raise ValueError("it is not a dotted path")
-        value = import_string(value)
+        try:
+            value = import_string(value)
+        except ImportError:
+            raise
+        except Exception as error:  # the module's own error, whose text may contain a secret
+            raise ValueError(f"its module raises {type(error).__name__}") from None
     if not callable(value):
         raise ValueError("it is not callable")
     return value  # type: ignore[no-any-return]
@@ -249,7 +256,7 @@ def _limits_cache(value: Any) -> str:
 
 def _trusted_proxies(value: Any) -> Mapping[str, Any]:
     """Return the value, with the networks of CIDRS parsed."""
-    match [*_instance_of(Mapping)(value).items()]:
+    match [*_only(("COUNT", "CIDRS", "HEADER"), "key", value).items()]:
         case [("COUNT", int(count))] if count > 0 and count is not True:
             return {"COUNT": count}
         case [("HEADER", str(header))] if re.fullmatch(r"[A-Za-z0-9-]+", header):
@@ -275,8 +282,27 @@ def _pools(value: Any) -> Mapping[str, Mapping[str, Any]]:
     return value
 
 
-def _secret(value: Any) -> Secret | Callable[[], str]:
-    return value if callable(value) else Secret(_instance_of(str)(value))
+def _secret(value: Any) -> Secret | Callable[[], str] | None:
+    return value if callable(value) else parse_secret(value)
+
+
+def parse_secret(value: Any) -> Secret | None:
+    """Return the app client's secret. The errors name what files and secrets managers often add to it."""
+    text = value.reveal() if isinstance(value, Secret) else value
+    if text in (None, ""):
+        return None
+    if _instance_of(str)(text).lstrip().startswith(("{", "[")):
+        raise ValueError("it is JSON; the secret is one of the values in it")
+    if text != text.strip():
+        kind = "a line break" if re.search(r"^[\r\n]|[\r\n]$", text) else "a space or tab"
+        raise ValueError(f"it begins or ends with {kind}")
+    if text[0] in "\"'":
+        raise ValueError("it has quotes around it")
+    if not 24 <= len(text) <= 64:  # ClientSecretType in botocore's model, as is the pattern
+        raise ValueError(f"its length is {len(text)}, and a secret has 24 to 64 characters")
+    if not re.fullmatch(r"[\w+]+", text, re.ASCII):
+        raise ValueError("it has other characters than letters, digits, _ and +")
+    return Secret(text)
 
 
 def _file(value: Any) -> str:
@@ -301,9 +327,10 @@ def _password_policy(value: Any) -> Mapping[str, Any] | Literal["pool"]:
 
 
 def _sign_in_with(value: Any) -> tuple[str, ...]:
-    names = _names(SIGN_IN_NAMES if value in (None, "") else value)
-    if not names or not names <= {*SIGN_IN_NAMES}:
-        raise ValueError("it is empty or has an unknown name")
+    given = _names(SIGN_IN_NAMES if value in (None, "") else value)
+    names = _only(SIGN_IN_NAMES, "name", dict.fromkeys(given))
+    if not names:
+        raise ValueError("it is empty")
     return tuple(name for name in SIGN_IN_NAMES if name in names)
 
 
@@ -329,9 +356,45 @@ def _number(default: N, least: float, most: float, doc: str) -> Setting[N]:
     return Setting(parse, "E019", f"{number} from {least} to {most}", doc, default)
 
 
-def _link(doc: str) -> Setting[str | None]:
-    accepts = "a path, a URL or the name of a URL pattern"
-    return Setting(_optional(_instance_of(str, Promise)), "E014", accepts, doc)
+def _link(more: str, doc: str) -> Setting[str | None]:
+    accepts = (
+        f"a path that begins with `/`, an http or https URL{more} or the name of a URL pattern"
+    )
+
+    def parse(value: Any) -> str | None:
+        # A lazy text can't be read before the URL patterns are loaded: checks/urls.py checks it.
+        is_lazy = isinstance(value, Promise)
+        if not is_lazy and value in (None, ""):
+            return None
+        text: str = _instance_of(str, Promise)(value)
+        if is_lazy or re.fullmatch(_URL_NAME, text):
+            return text
+        if not is_address(text) or (re.match(_NO_PAGE, text) and not more):
+            raise ValueError("it is not an address")
+        return text
+
+    return Setting(parse, "E014", accepts, doc)
+
+
+def is_region(text: str) -> bool:
+    return bool(re.fullmatch(_REGION, text))
+
+
+def is_address(text: str) -> bool:
+    """Check whether a link on a page may have this text as its address."""
+    # Browsers ignore line breaks and tabs: "java\nscript:" is a scheme for them.
+    is_plain = text.isprintable() and text == text.strip()
+    return is_plain and bool(re.match(_ADDRESS, text))
+
+
+def address_of(link: str | None) -> str | None:
+    """Return the address that a setting names, or None if it can't be resolved."""
+    try:
+        text = str(link or "")
+        address = text if re.match(_NO_PAGE, text) else resolve_url(text)
+    except NoReverseMatch:
+        return None
+    return address if is_address(address) else None
 
 
 def _hook(takes: str, doc: str) -> Setting[Callable[..., Any] | None]:
@@ -339,6 +402,13 @@ def _hook(takes: str, doc: str) -> Setting[Callable[..., Any] | None]:
     return Setting(_optional(_function), "E015", accepts, doc)
 
 
+# How the address of a link begins: with one of these schemes, or with one slash. Other links depend on the
+# page's own address, and browsers take "//" and "/\\" for the beginning of another host.
+_HOST: Final = r"(\[[0-9a-f:.]+\]|[\w-]+(\.[\w-]+)*\.?)(:[0-9]{1,5})?"
+_ADDRESS: Final = rf"(?i)https?://([^\s/?#\\@]*@)?{_HOST}([/?#]|$)|mailto:.|tel:[+0-9]|/(?![/\\])"
+_NO_PAGE: Final = r"(?i)(mailto|tel):"  # addresses that don't lead to a page
+# The name of a URL pattern, with namespaces. A text that begins like a URL isn't one.
+_URL_NAME: Final = r"(?i)(?!(https?|javascript|mailto|tel|vbscript):)[\w.-]+(:[\w.-]+)*"
 _REGION: Final = r"[a-z]{2,8}(-[a-z]+)+-[0-9]{1,2}"
 # UserPoolIdType and ClientIdType in botocore's model.
 _USER_POOL_ID: Final = r"(?!.{56})[\w-]+_[0-9a-zA-Z]+"
@@ -369,7 +439,7 @@ class PoolSettings:
         _matching(_CLIENT_ID), "E007", "the app client's id: letters and digits",
         "The app client that this site uses.", required=True)
     client_secret = Setting(
-        _optional(_secret), "E008", "the app client's secret, or a callable that returns it",
+        _secret, "E008", "the app client's secret, or a callable that returns it",
         "The app client's secret, if it has one. A string is the secret itself, never a path.")
     endpoint_url = Setting(
         _optional(_matching(_URL)), "E009",
@@ -423,8 +493,10 @@ class Conf:
     pool_resolver = _hook(
         "the request and returns a pool's alias",
         "Chooses the pool where the URL doesn't. `None` means the pool `default`.")
-    sign_in_url = _link("Where the link to sign in leads.")
-    contact_url = _link("Where a person gets help. All pages and the mail about a reset link to it.")
+    sign_in_url = _link("", "Where the link to sign in leads.")
+    contact_url = _link(
+        ", a mailto or tel address",
+        "Where a person gets help. All pages and the mail about a reset link to it.")
     show_destination = _flag(
         False, "Show Cognito's masked address, such as `a***@e***`. It can reveal who has an account.")
     uniform_response_seconds = _number(
@@ -442,7 +514,7 @@ class Conf:
         default={})
     limits_cache = Setting(
         _optional(_limits_cache), "E021",
-        "an alias of `CACHES` that is Redis or Memcached, because other caches can't count exactly",
+        "an alias of `CACHES` that is Redis, Valkey or Memcached, because other caches can't count exactly",
         "The cache that counts the attempts. `None` means the database.")
     limits_fail_open = _flag(False, "Let everybody through while that cache or database is down.")
     trusted_proxies = Setting(

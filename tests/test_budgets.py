@@ -129,6 +129,15 @@ def test_a_reset_costs_five_statements_and_another_one_for_a_local_user(
     assert statements(lambda: confirm(code)) == costs
 
 
+@pytest.mark.usefixtures("in_database")
+def test_the_end_of_all_sessions_costs_one_statement_more(people: People, settings: Any) -> None:
+    """It stores for repeats that other devices were signed out."""
+    settings.COGNITO_RESET = {**settings.COGNITO_RESET, "SIGN_OUT_EVERYWHERE": True}
+    code = people.code("alice")
+    costs = {READ: 1, TAKE: 1, KEEP: 2, AUDIT: 1, FIND_USER: 1}
+    assert statements(lambda: confirm(code)) == costs
+
+
 @pytest.mark.usefixtures("people", "in_database")
 def test_a_wrong_code_costs_four_statements() -> None:
     assert statements(lambda: confirm(status=400)) == {READ: 1, TAKE: 1, KEEP: 1, AUDIT: 1}
@@ -181,6 +190,13 @@ def test_a_reset_costs_seven_round_trips_an_audit_row_and_a_look_for_the_local_u
     costs = commands(lambda: found.append(statements(lambda: confirm(code, address=address))))
     assert costs == {"get_many": 1, "add": slots, "set": 1}
     assert found == [{AUDIT: 1, FIND_USER: 1}]
+
+
+@pytest.mark.usefixtures("in_cache")
+def test_the_end_of_all_sessions_costs_one_round_trip_more(people: People, settings: Any) -> None:
+    settings.COGNITO_RESET = {**settings.COGNITO_RESET, "SIGN_OUT_EVERYWHERE": True}
+    code = people.code("alice")
+    assert commands(lambda: confirm(code)) == {"get_many": 1, "add": 5, "set": 2}
 
 
 @pytest.mark.usefixtures("people", "in_cache")

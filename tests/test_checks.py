@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 import botocore.session
 import pytest
+from django.core.cache.backends.base import get_key_func
 from django.core.cache.backends.locmem import LocMemCache
+from django.core.cache.backends.memcached import BaseMemcachedCache
 from django.core.checks import CheckMessage, run_checks
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
@@ -24,7 +27,20 @@ REQUIRED = {"REGION": "eu-west-1", "USER_POOL_ID": "eu-west-1_Example01", "CLIEN
 POOL = {**REQUIRED, "SIGN_IN_WITH": ["email"]}
 SAFE = {"SIGN_IN_URL": "/", "SIGN_OUT_EVERYWHERE": True}
 MODEL: Any = botocore.session.get_session().get_service_model("cognito-idp")
-SECRET = "hunter2"
+SECRET = "hunter2hunter2hunter2hunter2"
+# What files and secrets managers add.
+UNCLEAN_SECRETS = [
+    "{}\n",
+    "{}\r\n",
+    "\n{}",
+    " {}",
+    "{}\t",
+    '"{}"',
+    "'{}'",
+    '{{"client_secret": "{}"}}',
+    "{}-",
+    "\ufeff{}",
+]
 BACKENDS = "django.core.cache.backends"
 
 
@@ -45,6 +61,65 @@ class OurService(CognitoService):
 
 class OurCache(LocMemCache):
     """A subclass of an unsafe cache."""
+
+
+class ACache:
+    """What every cache has, as Redis clients outside of Django do it. It is one that hides nothing."""
+
+    _ignore_exceptions = False
+
+    def __init__(self, location, params):
+        self.key_prefix = params.get("KEY_PREFIX", "")
+        self.version = 1
+        self.key_func = get_key_func(params.get("KEY_FUNCTION"))
+
+    def close(self, **kwargs):
+        pass
+
+    def add(self, *args):
+        raise NotImplementedError
+
+
+class AMemcachedCache(BaseMemcachedCache):
+    """As Django's, without a client's library."""
+
+    def __init__(self, server, params):
+        library = SimpleNamespace(Client=None)
+        super().__init__(server, params, library, value_not_found_exception=KeyError)
+
+    def close(self, **kwargs):
+        pass
+
+
+class CacheThatHides(ACache):
+    _ignore_exceptions = True
+
+
+class AsyncCache(ACache):
+    async def add(self, *args):
+        raise NotImplementedError
+
+
+class ClusterCache(ACache):
+    pass
+
+
+class HerdClient:
+    """django-redis has one of this name."""
+
+
+class OurHerdClient(HerdClient):
+    pass
+
+
+def hashed(key, prefix, version):
+    """A KEY_FUNCTION that leaves no braces."""
+    return f"{prefix}:{hash(key)}"
+
+
+def tagged(key, prefix, version):
+    """A KEY_FUNCTION with a tag of its own."""
+    return f"{{all}}:{hash(key)}"
 
 
 def callback(*args):
@@ -166,7 +241,12 @@ CASES: list[tuple[str, str, list[Any], list[Any]]] = [
         ["eu-west-1_AbCdEfGhI", "local_1", "eu-west-1_" + "a" * 45],
     ),
     ("E007", "CLIENT_ID", ["a b", "a-b", "a" * 129, "é", "a\n", 5], ["1example23456789", "a" * 128]),
-    ("E008", "CLIENT_SECRET", [b"secret", 5, [SECRET]], [None, "", SECRET, callback]),
+    (
+        "E008",
+        "CLIENT_SECRET",
+        [b"secret", 5, [SECRET], *(text.format(SECRET) for text in UNCLEAN_SECRETS), "a" * 23, "a" * 65],
+        [None, "", SECRET, callback, "a" * 24, "A_+9" * 16],
+    ),
     (
         "E009",
         "ENDPOINT_URL",
@@ -184,7 +264,26 @@ CASES: list[tuple[str, str, list[Any], list[Any]]] = [
         [None, {}, {"https": f"http://u:{SECRET}@proxy"}],
     ),
     ("E013", "AUDIT", [None, 0, 1, "yes"], [True, False]),
-    ("E014", "SIGN_IN_URL", [5, b"/", ["/"]], [None, "/sign-in/", gettext_lazy("/entrance/")]),
+    (
+        "E014",
+        "SIGN_IN_URL",
+        [5, b"/", ["/"], "javascript:alert(1)", "JavaScript:go", "vbscript:x", "java\nscript:x()",
+         " javascript:x", "\x01javascript:x", "data:text/html,x", "https:", "http:///x", "https://",
+         "https:sign-in", "ftp://example.com", "file:///etc", "mailto:help@example.com", "tel:112",
+         "/sign-in/\n", " /sign-in/", "x:/y", "sign-in/", "./in", "../in", "?in", "#in", "example.com/in",
+         "help@example.com", "//", "//example.com/in", "/\\example.com", "https://exa mple", "https://.",
+         "https://a..b/", "https://[::1/", "https://example.com\\in", "https://example.com:port/"],
+        [None, "", "/", "/sign-in/", "/a:b", "/?in", "/a//b", "https://example.com/in?next=/",
+         "https://example.com", "https://localhost:8000#in", "https://exämple.com./", "https://a@b.example", "HTTP://example.com", "https://[::1]/", "/einloggen/ä",
+         "sign-in", "accounts:sign_in", "data:sign-in", "a.b:c:d", gettext_lazy("/entrance/")],
+    ),
+    (
+        "E014",
+        "CONTACT_URL",
+        [5, "javascript:alert(1)", "data:text/html,x", "mailto:", "tel:", "sms:+112", "help me:now"],
+        [None, "mailto:help@example.com", "mailto:help@example.com?subject=My password", "help:contact",
+         "tel:+4930123456", "tel:112", "Mailto:a@b", "https://example.com", "help.html"],
+    ),
     ("E015", "POOL_RESOLVER", [5, "text", "a..b", "no.such.thing", "tests.test_checks.SECRET"],
      [None, callback, "tests.test_checks.callback"]),
     ("E015", "USER_RESOLVER", [5, "no.such.thing"], [None, callback]),
@@ -255,7 +354,8 @@ def test_i1_an_unusable_value_is_an_error_with_a_hint(id, key, value):
 @pytest.mark.parametrize(("key", "value"), USABLE, ids=shown)
 def test_a_usable_value_is_no_error(key, value):
     """Values that are risky have tests of their own."""
-    assert (found_in_pool if key in POOL_SETTINGS else found)(**{key: value}) == {}
+    more = {"USER_POOL_ID": f"{value}_Example01"} if key == "REGION" else {}
+    assert (found_in_pool if key in POOL_SETTINGS else found)(**{key: value, **more}) == {}
 
 
 def test_every_key_and_every_error_has_a_case():
@@ -275,6 +375,8 @@ def test_every_key_and_every_error_has_a_case():
         ({"LIMITS": {"confirm": {"networks": "1/h"}}}, '(did you mean "network"?)'),
         ({"LIMITS": {"confirm": {"site": "often"}}}, '"often"'),
         ({"TRUSTED_PROXIES": {"CIDRS": ["10.0.0.1/8"]}}, "10.0.0.1/8 has host bits set"),
+        ({"TRUSTED_PROXIES": {"CIDR": ["10.0.0.0/8"]}}, '"CIDR" (did you mean "CIDRS"?)'),
+        ({"POOLS": {"default": {**POOL, "SIGN_IN_WITH": ["mail"]}}}, '(did you mean "email"?)'),
     ],
 )
 def test_a_message_gives_the_reason(values, reason):
@@ -292,6 +394,68 @@ def test_e021_the_caches_library_must_be_installed(settings, monkeypatch, alias,
     settings.CACHES = {alias: {"BACKEND": f"{BACKENDS}.{backend}", "LOCATION": "cache:1"}}
     monkeypatch.setitem(sys.modules, library, None)
     assert library in found(LIMITS_CACHE=alias)["E021"].msg
+
+
+ACACHE = {"BACKEND": f"{__name__}.ACache"}
+CLUSTER = {"BACKEND": f"{__name__}.ClusterCache"}
+MEMCACHED = {"BACKEND": f"{__name__}.AMemcachedCache", "LOCATION": "cache:1"}
+
+
+@pytest.mark.parametrize(
+    ("cache", "word", "advice"),
+    [
+        (
+            {"BACKEND": f"{__name__}.CacheThatHides"},
+            '"IGNORE_EXCEPTIONS"',
+            'IGNORE_EXCEPTIONS"] to F',
+        ),
+        ({**ACACHE, "OPTIONS": {"IGNORE_EXCEPTIONS": True}}, '"IGNORE_EXCEPTIONS"', " to False"),
+        ({**MEMCACHED, "OPTIONS": {"ignore_exc": True}}, '"ignore_exc"', '["ignore_exc"] to False'),
+        ({**MEMCACHED, "OPTIONS": {"default_noreply": True}}, '"default_noreply"', " to False"),
+        ({**ACACHE, "OPTIONS": {"CLIENT_CLASS": HerdClient}}, "HerdClient", '["CLIENT_CLASS"]'),
+        (
+            {**ACACHE, "OPTIONS": {"CLIENT_CLASS": f"{__name__}.OurHerdClient"}},
+            *("HerdClient", '["CLIENT_CLASS"]'),
+        ),
+        (
+            {**ACACHE, "OPTIONS": {"CLIENT_CLASS": "no.such.Client"}},
+            "No module named 'no'",
+            "CLIENT",
+        ),
+        ({"BACKEND": f"{__name__}.AsyncCache"}, "AsyncCache", "Valkey or Memcached"),
+        ({**MEMCACHED, "KEY_PREFIX": "a" * 112}, "too long", '["KEY_PREFIX"]'),
+        ({**MEMCACHED, "KEY_PREFIX": "a site"}, "characters", '["KEY_PREFIX"]'),
+        ({**CLUSTER, "KEY_FUNCTION": f"{__name__}.hashed"}, "{cognito_reset}", '["KEY_FUNCTION"]'),
+        ({**CLUSTER, "KEY_PREFIX": "{}"}, "{cognito_reset}", '["KEY_FUNCTION"]'),
+    ],
+)
+def test_e021_a_cache_must_count_exactly_and_tell_what_happened(settings, cache, word, advice):
+    """E021: the message names the option. tests/services has the real clients."""
+    settings.CACHES = {"limits": cache}
+    message = found(LIMITS_CACHE="limits")["E021"]
+    assert word in message.msg
+    assert advice in message.hint
+    assert message.hint.startswith(
+        ('Set CACHES["limits"][', 'Shorten CACHES["limits"][', "Let CACHES", "Set COG")
+    )
+
+
+@pytest.mark.parametrize(
+    "cache",
+    [
+        ACACHE,
+        {**ACACHE, "OPTIONS": {"IGNORE_EXCEPTIONS": False, "CLIENT_CLASS": None}},
+        {**ACACHE, "KEY_FUNCTION": f"{__name__}.hashed"},
+        {**MEMCACHED, "KEY_PREFIX": "a" * 111},
+        {**MEMCACHED, "OPTIONS": {"ignore_exc": False}},
+        CLUSTER,
+        {**CLUSTER, "KEY_PREFIX": "a site", "KEY_FUNCTION": f"{__name__}.tagged"},
+        {**CLUSTER, "KEY_PREFIX": "{a-site}"},
+    ],
+)
+def test_other_caches_are_fine(settings, cache):
+    settings.CACHES = {"limits": cache}
+    assert found(LIMITS_CACHE="limits") == {}
 
 
 def test_e025_the_library_must_be_installed(monkeypatch):
@@ -339,6 +503,29 @@ def test_w010_two_aliases_of_one_pool_double_the_attempts():
     other = {**POOL, "USER_POOL_ID": "eu-west-1_Example02"}
     assert set(found(POOLS={"default": POOL, "brand": {**POOL, "CLIENT_ID": "2"}})) == {"W010"}
     assert set(found(POOLS={"default": POOL, "brand": other})) == set()
+
+
+@pytest.mark.parametrize(
+    ("region", "pool_id", "ids"),
+    [
+        ("eu-west-1", "eu-west-1_Example01", set()),
+        ("eu-west-2", "eu-west-1_Example01", {"W024"}),
+        ("us-gov-west-1", "us-west-1_Example01", {"W024"}),
+        ("eu-west-1", "local_1Example", set()),  # an emulator's
+    ],
+)
+def test_w024_the_region_is_the_one_of_the_pools_id(region, pool_id, ids):
+    """
+    W024: a replica has the id of the pool that it copies, so it is only a warning. "Users can't reset
+    passwords" there: docs.aws.amazon.com/cognito/latest/developerguide/user-pool-multi-region.html.
+    """
+    messages = found_in_pool(REGION=region, USER_POOL_ID=pool_id)
+    assert set(messages) == ids
+    for message in messages.values():
+        assert f'"{region}"' in message.msg
+        assert 'COGNITO_RESET["POOLS"]["default"]["REGION"]' in message.msg
+        assert f'"{pool_id.partition("_")[0]}"' in message.msg
+        assert "replica" in message.hint
 
 
 @pytest.mark.requirement("A10")
@@ -479,6 +666,7 @@ def everything_wrong(settings: Any) -> list[CheckMessage]:
     unusable = {key: {5: SECRET} for key in SETTINGS if key != "POOLS"}
     plain = {**REQUIRED, "ENDPOINT_URL": f"http://{SECRET}.example.com"}
     local = {**REQUIRED, "ENDPOINT_URL": "http://localhost", "CLIENT_SECRET": SECRET}
+    elsewhere = {**REQUIRED, "REGION": "eu-west-2"}
     policies = [{"MinimumLength": 6}, {"RequireNumbers": True}]
     short, classes = ({**POOL, "PASSWORD_POLICY": policy} for policy in policies)
     risky = {
@@ -498,7 +686,7 @@ def everything_wrong(settings: Any) -> list[CheckMessage]:
             {"POOLS": SECRET},
             {"POOLS": {"a": unusable_pool, "b": {}}, "TYPO": SECRET, **unusable},
             {"POOLS": {"a": plain}},
-            {"POOLS": {"a": local, "b": short, "c": classes}, **risky},
+            {"POOLS": {"a": local, "b": short, "c": classes, "d": elsewhere}, **risky},
         ):
             settings.COGNITO_RESET = values
             messages += [*check_settings(), *check_deployment()]
@@ -519,8 +707,8 @@ def test_every_message_has_an_id_and_a_hint_and_no_secret(settings, monkeypatch,
         assert message.hint.endswith(".")
         assert SECRET not in f"{message.msg}{message.hint}"
     numbers = {(message.id or "").rpartition(".")[2] for message in messages}
-    of_urls = {f"W{number:03}" for number in range(11, 18)}
-    last = {"E": 26, "W": 23, "I": 3}
+    of_urls = {"E027", *(f"W{number:03}" for number in range(11, 18))}
+    last = {"E": 27, "W": 24, "I": 3}
     every = {f"{kind}{number:03}" for kind in last for number in range(1, last[kind] + 1)}
     assert numbers == every - of_urls
 
@@ -531,7 +719,7 @@ def test_ids_are_unique_per_kind_of_mistake():
     for setting in (*SETTINGS.values(), *POOL_SETTINGS.values()):
         by_id.setdefault(setting.id, set()).add(setting.accepts)
     for id, accepts in by_id.items():
-        kind = {"E015": "dotted path", "E019": "number"}.get(id, "")
+        kind = {"E014": "URL pattern", "E015": "dotted path", "E019": "number"}.get(id, "")
         assert len(accepts) == 1 or (kind and all(kind in text for text in accepts))
 
 

@@ -1,4 +1,4 @@
-"""Each check of CORS and redirects warns only of what really fails."""
+"""Each check of links, pools, CORS and redirects tells only of what really fails."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ import pytest
 from django.core.checks import run_checks
 from django.http import HttpResponse
 from django.test import Client
-from django.urls import clear_script_prefix, include, path, re_path, set_script_prefix
+from django.urls import (
+    clear_script_prefix,
+    include,
+    path,
+    re_path,
+    reverse_lazy,
+    set_script_prefix,
+)
+from django.utils.translation import gettext_lazy
 
 from cognito_reset.aws import cors
 from cognito_reset.aws import urls as aws_json_urls
@@ -22,9 +30,10 @@ CorsHeaders: Any = pytest.importorskip("corsheaders.middleware").CorsMiddleware
 
 CORS = "corsheaders.middleware.CorsMiddleware"
 SECURITY = "django.middleware.security.SecurityMiddleware"
+SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
 COMMON = "django.middleware.common.CommonMiddleware"
 ORIGIN = "https://app.example.com"
-FORMS = ("/cognito", "/cognito/", "/cognito//")
+FORMS = ("/cognito", "/cognito/", "/cognito//", "/cognito///")
 GOOD = {
     "MIDDLEWARE": [CORS, SECURITY, COMMON],
     "CORS_ALLOWED_ORIGINS": [ORIGIN],
@@ -263,6 +272,7 @@ def test_cors_must_stand_above_the_redirect_to_https(found):
         ([], FORMS),
         ([r"^cognito$"], FORMS[1:]),
         ([r"^cognito/$", r"^cognito$"], FORMS[2:]),
+        ([r"^cognito/{0,2}$"], FORMS[3:]),
         ([r"^cognito/*$"], ()),
         ([r"^health$", r"^cognito"], ()),
         ([r"ognito/*$"], ()),
@@ -284,7 +294,7 @@ def test_no_sdk_may_be_redirected_to_another_path(found):
     """W016: if the include ends with a slash, the form without one is redirected."""
     message = found(aws("cognito/"))["W016"]
     assert 'path("cognito", include(' in message.hint
-    assert [post(form).status_code for form in FORMS] == [301, 400, 400]
+    assert [post(form).status_code for form in FORMS] == [301, 400, 400, 400]
 
 
 def test_the_endpoint_may_be_the_root_of_a_host(found):
@@ -320,3 +330,101 @@ def test_the_script_prefix_is_part_of_the_exempt_path_only(found):
     finally:
         clear_script_prefix()
     assert "x-amzn-ErrorType" in post("/cognito", SCRIPT_NAME="/site").headers
+
+
+# Links and pools
+
+
+def view(request, **_):
+    return HttpResponse()
+
+
+@pytest.fixture
+def found_with(found, settings):
+    """Return a function that returns the messages for a site with pages, with a key of COGNITO_RESET."""
+
+    def found_with(**keys):
+        changes = {**settings.COGNITO_RESET, **keys}
+        return found(*LINKS, MIDDLEWARE=[SESSIONS], COGNITO_RESET=changes)
+
+    return found_with
+
+
+LINKS = [
+    path("in/", view, name="sign_in"),
+    path("in/<slug:tenant>/", view, name="tenant"),
+    path("x/", include(([path("in/", view, name="sign-in")], "accounts"))),
+    path("", include("cognito_reset.urls")),
+]
+
+
+@pytest.mark.parametrize("key", ["SIGN_IN_URL", "CONTACT_URL"])
+@pytest.mark.parametrize(
+    ("link", "address"),
+    [
+        ("sign_in", "/in/"),
+        ("accounts:sign-in", "/x/in/"),
+        (reverse_lazy("sign_in"), "/in/"),
+        (gettext_lazy("sign_in"), "/in/"),
+        ("/elsewhere/", "/elsewhere/"),
+        ("https://example.com/in", "https://example.com/in"),
+        (None, None),
+        ("", None),
+    ],
+)
+def test_e014_every_form_of_a_link_is_accepted(found_with, key, link, address):
+    """A named pattern, with and without a namespace, a path or a URL. A text may be lazy."""
+    assert found_with(**{key: link}) == {}
+    assert Client().get("/").context[key.lower()] == address
+
+
+@pytest.mark.parametrize("key", ["SIGN_IN_URL", "CONTACT_URL"])
+@pytest.mark.parametrize(
+    "link",
+    ["login", "accounts:login", "nobody:sign-in", "tenant", "javascript", "data:x",
+     "www.example.com", "login.html", ".", "example.com:8000", gettext_lazy("elsewhere/in"),
+     gettext_lazy("//example.com"), reverse_lazy("login"), gettext_lazy("javascript:alert(1.5)"),
+     gettext_lazy("login")],
+)  # fmt: skip
+def test_e014_a_link_that_cannot_be_resolved_is_an_error(found_with, key, link):
+    """The pages then show no link."""
+    message = found_with(**{key: link})["E014"]
+    assert message.is_serious()
+    assert f'COGNITO_RESET["{key}"]' in message.msg
+    assert message.hint.startswith(f'Set COGNITO_RESET["{key}"] to ')
+    assert Client().get("/").context[key.lower()] is None
+
+
+def test_e014_a_telephone_number_is_a_link(found_with):
+    """Django alone would look for a URL pattern of this name."""
+    assert found_with(CONTACT_URL="tel:+4930123456") == {}
+    assert Client().get("/").context["contact_url"] == "tel:+4930123456"
+
+
+@pytest.mark.parametrize("values", [None, {"POOLS": None}, {"SIGN_IN_URL": 5, "POOLS": 5}], ids=str)
+def test_settings_that_cannot_be_read_are_left_to_their_own_checks(found, values):
+    assert found(path("", include("cognito_reset.urls"), {"pool": "a"}), COGNITO_RESET=values) == {}
+
+
+@pytest.mark.parametrize("urls", ["urls", "rest.urls", "aws.urls"])
+@pytest.mark.parametrize(
+    ("pool", "near"), [("brnad", ' (did you mean "brand"?)'), ("x", ""), (5, "")]
+)
+def test_e027_an_include_names_a_pool_that_exists(found, urls, pool, near):
+    """E027: with an unknown pool, all addresses would answer 404. A pool in the path comes from visitors."""
+    ours = include(f"cognito_reset.{urls}")
+    for wrong in (
+        path("a/", ours, {"pool": pool}),
+        path("a/", include([path("b/", ours)]), {"pool": pool}),
+    ):
+        message = found(wrong)["E027"]
+        assert message.is_serious()
+        assert message.msg.endswith(f'"{pool}", which COGNITO_RESET["POOLS"] lacks{near}.')
+    for right in (
+        path("a/", ours, {"pool": "brand"}),
+        path("a/", include([path("b/", ours, {"pool": "brand"})]), {"pool": "x"}),
+        path("a/", ours, {"pool": None}),
+        path("<slug:pool>/", ours),
+        path("a/", include([path("b/", view)]), {"pool": pool}),
+    ):
+        assert "E027" not in found(right)

@@ -31,7 +31,7 @@ from tests import settings_page
 
 POOL = {"REGION": "eu-west-1", "USER_POOL_ID": "eu-west-1_Example01", "CLIENT_ID": "1example"}
 REQUEST = RequestFactory().get("/")
-CANARY = "hunter2"
+CANARY = "hunter2hunter2hunter2hunter2"
 JUNK: tuple[Any, ...] = (
     None,
     True,
@@ -412,7 +412,7 @@ def test_h5_a_pool_does_not_show_its_secrets():
         pool = conf.pool("default")
         assert pool == conf.pool("default")
     assert CANARY not in repr(pool)
-    with pool_with(**secrets | {"CLIENT_SECRET": "other"}):
+    with pool_with(**secrets | {"CLIENT_SECRET": "other" * 5}):
         assert pool != conf.pool("default")
 
 

@@ -217,7 +217,8 @@ class World:
 class Try:
     """
     One attempt, and the outcome of its call if it makes one. ``code`` tells its request from others.
-    An attempt that ``dies`` is ended by the system during its call.
+    An attempt that ``dies`` is ended by the system during its call, or while it ``signs_out``: that is what
+    the site does after a success.
     """
 
     code: str = ""
@@ -225,6 +226,7 @@ class Try:
     step: str = "confirm"
     error: ResetError | None = None
     dies: bool = False
+    signs_out: bool = False
 
     def run(self, world: World) -> str:
         reservation = ratelimits.reserve(
@@ -237,17 +239,22 @@ class Try:
         if reservation.refusal:
             return "throttled"
         if reservation.is_repeat:
-            return f"repeated {name_of(reservation.answer)}"
+            return f"repeated {name_of(reservation.answer)}{' signed out' * reservation.signed_out}"
         reservation.commit()
         world.counted += 1
         world.most_counted = max(world.counted, world.most_counted)
         world.calls.append(self.code)
         world.scheduler.step()
-        if self.dies:
+        if self.dies and not self.signs_out:
             return "died"
         if self.error and not self.error.sent:
             world.counted -= 1
-        reservation.settle(self.error)
+        reservation.settle(self.error, following_up=self.signs_out)
+        if self.signs_out:
+            world.scheduler.step()
+            if self.dies:
+                return "died"
+            reservation.conclude(signed_out=True)
         return f"called {name_of(type(self.error) if self.error else None)}"
 
 
@@ -354,6 +361,23 @@ SITUATIONS = [
         "the same request while the first dies",
         *(Try("1", dies=True), Try("1", dies=True)),
         *(["died", "repeated OutcomeUnknown"], ["repeated OutcomeUnknown", "died"]),
+        limits=TWO,
+        counted=1,
+        held={"identifier": 1, "repeat": 1},
+    ),
+    two(
+        "the same request while the first signs out",
+        *(Try("1", signs_out=True), Try("1", signs_out=True)),
+        ["called success", "repeated success signed out"],
+        ["repeated success signed out", "called success"],
+        limits=TWO,
+        counted=1,
+        held={"identifier": 1, "repeat": 1},
+    ),
+    two(
+        "the same request while the first dies after its success",
+        *(Try("1", signs_out=True, dies=True), Try("1", signs_out=True, dies=True)),
+        *(["died", "repeated success"], ["repeated success", "died"]),
         limits=TWO,
         counted=1,
         held={"identifier": 1, "repeat": 1},

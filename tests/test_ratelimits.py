@@ -33,7 +33,14 @@ from cognito_reset.conf import CognitoResetMisconfigured
 from cognito_reset.models import LedgerSlot
 from cognito_reset.resets import stores
 from cognito_reset.resets.identifiers import identifier_key
-from cognito_reset.resets.ratelimits import Reservation, clear, reserve, reserve_for_staff
+from cognito_reset.resets.ratelimits import (
+    CROWDED,
+    SAMPLE,
+    Reservation,
+    clear,
+    reserve,
+    reserve_for_staff,
+)
 from cognito_reset.resets.stores import Bucket, Holding, Slot, Store, purge_expired, use_store
 from tests.services.stores import CACHES
 
@@ -825,7 +832,6 @@ def test_half_and_all_of_the_sites_limit_are_logged(store, visitors, clock, conf
 @pytest.mark.requirement("B16")
 def test_a_large_limit_is_logged_too(store, visitors, configure, caplog):
     """A sample tells that about half is used."""
-    random.seed(1)  # a sample of 16 seldom looks half used when a quarter is
     configure(LIMITS={"request": {"site": "200/h"}})
     visitors.passed(50, "user-{}", "network {}")
     assert alarms(caplog) == []
@@ -833,6 +839,22 @@ def test_a_large_limit_is_logged_too(store, visitors, configure, caplog):
     assert len(alarms(caplog)) == 1
     visitors.passed(50, "last-{}", "last network {}")
     assert ["reached" in text for text in alarms(caplog)] == [False, True]
+
+
+@pytest.mark.requirement("B16")
+@pytest.mark.parametrize(("used", "least", "most"), [(250, 0, 0.01), (500, 0.99, 1)])
+def test_the_alarm_is_about_half_of_a_large_limit(used, least, most):
+    """
+    Each attempt looks at a sample of its own, so an hour of attempts has many. While a quarter of 1000/h is
+    used, hardly any of the 250 samples looks half used; while half is used, surely one of the 500 does.
+    """
+    size = 1000
+    crowds = (
+        math.comb(used, held) * math.comb(size - used, SAMPLE - held)
+        for held in range(CROWDED, SAMPLE + 1)
+    )
+    one = sum(crowds) / math.comb(size, SAMPLE)
+    assert least <= 1 - (1 - one) ** used <= most
 
 
 # Attacks
@@ -974,10 +996,11 @@ def test_a_store_that_fails_behind_the_call_changes_no_answer(
 @pytest.mark.parametrize(
     ("backend", "hint"),
     [
-        ("tests.test_ratelimits.MuteCache", "LIMITS_CACHE"),
+        ("tests.test_ratelimits.MuteCache", "hides its errors"),
         ("tests.test_ratelimits.LibraryIsMissing", "No module named 'no_such_library'"),
         ("tests.test_ratelimits.PasswordIsWrong", "LIMITS_CACHE"),
         ("tests.test_ratelimits.CommandIsRefused", "LIMITS_CACHE"),
+        ("tests.test_ratelimits.KeyIsElsewhere", "is a cluster"),
     ],
 )
 def test_a_mistake_of_the_site_never_lets_anybody_through(
@@ -1006,9 +1029,81 @@ def test_a_cache_that_cannot_be_made_lets_nobody_through(use_cache, visitors, co
         visitors.reserve()
 
 
+def of_cluster(cause: Exception) -> Exception:
+    error = redis.exceptions.RedisClusterException("Redis Cluster cannot be connected.")
+    error.__cause__ = cause
+    return error
+
+
+def named(name: str, *parents: type[Exception]) -> type[Exception]:
+    return type(name, parents or (Exception,), {})
+
+
+MEMCACHE_ERROR = named("MemcacheError")
+# What the clients raise while a server is down, or another one takes over; and what only looks like it.
+OUTAGES = [
+    redis.ConnectionError(),
+    redis.TimeoutError(),
+    redis.BusyLoadingError(),
+    redis.sentinel.MasterNotFoundError(),
+    redis.ReadOnlyError("You can't write against a read only replica."),
+    redis.exceptions.ClusterDownError("The cluster is down"),
+    redis.exceptions.MasterDownError("Link with MASTER is down"),
+    redis.exceptions.SlotNotCoveredError("Slot 1 not covered by the cluster."),
+    redis.exceptions.TryAgainError("Multiple keys request during rehashing of slot"),
+    of_cluster(redis.ConnectionError()),
+    MEMCACHE_ERROR("All servers seem to be down right now"),  # pymemcache
+    named("MemcacheUnexpectedCloseError", MEMCACHE_ERROR)(),
+    named("ServerDown")("error 47 from memcached_get_multi: SERVER HAS FAILED"),  # pylibmc
+    ConnectionRefusedError(),
+]
+NO_OUTAGES = [
+    redis.AuthenticationError(),
+    redis.exceptions.NoPermissionError(),
+    redis.ResponseError("CROSSSLOT Keys in request don't hash to the same slot"),
+    of_cluster(redis.AuthenticationError()),
+    redis.exceptions.RedisClusterException("MGET - all keys must map to the same key slot"),
+    named("MemcacheIllegalInputError", named("MemcacheClientError", MEMCACHE_ERROR))(
+        "Key is too long"
+    ),
+    KeyError(),
+]
+
+
+@pytest.mark.requirement("B14")
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [*((error, True) for error in OUTAGES), *((error, False) for error in NO_OUTAGES)],
+)
+def test_an_outage_is_distinguished_from_a_mistake(
+    use_cache, visitors, configure, monkeypatch, caplog, error, passes
+):
+    """With LIMITS_FAIL_OPEN, an outage lets people through. Any other error lets nobody through."""
+
+    def get_many(*_: Any, **__: Any) -> Any:
+        raise error
+
+    use_cache(LOCAL)
+    monkeypatch.setattr(LocMemCache, "get_many", get_many)
+    configure(LIMITS_FAIL_OPEN=True)
+    if passes:
+        assert not visitors.reserve().refusal
+    else:
+        with pytest.raises(Unavailable):
+            visitors.reserve()
+    assert [record.levelname for record in caplog.records] == ["ERROR" if passes else "CRITICAL"]
+
+
 class PasswordIsWrong(LocMemCache):
     def get_many(self, *_: Any, **__: Any) -> Any:
         raise redis.AuthenticationError("WRONGPASS")
+
+
+class KeyIsElsewhere(LocMemCache):
+    """A cluster's node, asked by a client that knows nothing of clusters."""
+
+    def get_many(self, *_: Any, **__: Any) -> Any:
+        raise redis.exceptions.MovedError("7000 127.0.0.1:7001")
 
 
 class CommandIsRefused(LocMemCache):

@@ -25,13 +25,13 @@ from cognito_reset.cognito.errors import (
     PasswordReused,
     Unavailable,
 )
-from cognito_reset.cognito.service import CognitoService
+from cognito_reset.cognito.service import CognitoService, wait_until_idle
 from cognito_reset.models import LedgerSlot, ResetEvent
-from cognito_reset.resets.ratelimits import ANSWERS, REPEAT_SECONDS, reserve
+from cognito_reset.resets.ratelimits import ANSWERS, REPEAT_SECONDS, Reservation, reserve
 from cognito_reset.resets.stores import CacheStore, DatabaseStore, Slot, use_store
 from cognito_reset.secret import Secret
-from cognito_reset.signals import password_reset_confirmed
-from cognito_reset.testing import ConnectRefused, Error, Junk, Timeout
+from cognito_reset.signals import SIGNED_OUT, password_reset_confirmed
+from cognito_reset.testing import ConnectRefused, Error, Junk, Timeout, Trickle
 from tests.interfaces import AWS, INTERFACES, REST, Pages
 from tests.people import NEW_PASSWORD
 from tests.test_ratelimits import Rival, keep
@@ -96,9 +96,9 @@ def clock(monkeypatch):
     return Clock(monkeypatch)
 
 
-def invoke(name="alice", id="1", **more):
+def invoke(name="alice", id="1", header="amz-sdk-invocation-id", **more):
     """Send ForgotPassword as an SDK does that repeats its requests by itself."""
-    headers = {"amz-sdk-invocation-id": id} if id else {}
+    headers = {header: id} if id else {}
     return AWS().send("", {"username": name, **more}, **headers)
 
 
@@ -110,6 +110,14 @@ def plain(response):
 
 
 # The request step
+
+
+@pytest.mark.requirement("A5")
+def test_a_repeat_is_recognised_by_the_older_name_of_the_header(limited):
+    """aws-sdk-php (Aws\\Middleware::invocationId) and aws-sdk-android (AmazonHttpClient) have that name."""
+    answers = [invoke(id="7", header="aws-sdk-invocation-id") for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert len(limited.emulator.calls) == 1
 
 
 @pytest.mark.requirement("A5")
@@ -462,6 +470,105 @@ def test_a_done_reset_is_done_while_the_sites_receivers_run(in_cache, make_inter
     assert [answer.status_code for _, answer, _ in ended] == [make_interface.DONE] * 2
 
 
+@pytest.fixture
+def signs_out(configure):
+    """What Cognito says of the person's other sessions, after half a second. It may be changed."""
+    begun, answers = threading.Event(), ["request-id"]
+
+    class Service(CognitoService):
+        def sign_out_everywhere(self, **_):
+            begun.set()
+            time.sleep(0.5)
+            return answers[0]
+
+    configure(SIGN_OUT_EVERYWHERE=True, SERVICE_CLASS=Service)
+    return begun, answers
+
+
+def outcome(response, pages):
+    """Return what the page after a confirmation shows: the outcome, and the note."""
+    assert response.url == "/password-reset/done/"
+    page = pages.client.get(response.url)
+    outcome, note = page.context["outcome"], page.context["note"]
+    assert (b"Your other devices will ask" in page.content) is (note == "signed_out")
+    return outcome, note
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("proof", "note"), [("request-id", "signed_out"), (None, "")])
+def test_after_a_double_click_the_page_tells_that_other_devices_were_signed_out(
+    in_cache, signs_out, proof, note
+):
+    """The browser shows the answer to the second request, which waits for the end of the first one."""
+    begun, answers = signs_out
+    answers[0] = proof
+    code = in_cache.code("alice")
+    in_cache.emulator.calls.clear()
+
+    def confirm():
+        pages = Pages()
+        return outcome(pages.confirm("alice", code, NEW_PASSWORD), pages)
+
+    ended = both(confirm, confirm, begun)
+    assert [answer for _, answer, _ in ended] == [("confirmed", note)] * 2
+    assert ended[1][2] - ended[0][2] < 5  # the second waits for that, and no longer
+    assert [name for name, _ in in_cache.emulator.calls] == ["ConfirmForgotPassword"]
+
+
+@pytest.mark.parametrize("make_interface", INTERFACES)
+def test_a_later_repeat_still_knows_that_other_devices_were_signed_out(
+    limited, signs_out, make_interface
+):
+    """The first request may have come over any interface."""
+    code = limited.code("alice")
+    first = make_interface()
+    assert first.confirm("alice", code, NEW_PASSWORD).status_code == first.DONE
+    pages = Pages()
+    assert outcome(pages.confirm("alice", code, NEW_PASSWORD), pages) == ("confirmed", "signed_out")
+
+
+def test_a_repeat_knows_that_a_receiver_ended_the_sessions(limited):
+    """Without SIGN_OUT_EVERYWHERE, a repeat doesn't wait, but one after the receiver shows the sign-out."""
+    code = limited.code("alice")
+    receiver = lambda **_: SIGNED_OUT  # noqa: E731
+    password_reset_confirmed.connect(receiver)
+    try:
+        assert REST().confirm("alice", code, NEW_PASSWORD).status_code == 200
+    finally:
+        password_reset_confirmed.disconnect(receiver)
+    pages = Pages()
+    assert outcome(pages.confirm("alice", code, NEW_PASSWORD), pages) == ("confirmed", "signed_out")
+
+
+def test_a_request_that_died_while_it_signed_out_is_confirmed(
+    limited, configure, clock, monkeypatch
+):
+    """The success is stored before anything else happens. Repeats wait two seconds, and hold a permit no longer."""
+    configure(SIGN_OUT_EVERYWHERE=True)
+    code = limited.code("alice")
+    with monkeypatch.context() as patch:
+        patch.setattr(Reservation, "conclude", lambda *_, **__: None)
+        assert REST().confirm("alice", code, NEW_PASSWORD).status_code == 200
+    clock.slept.clear()
+    for _ in range(2):
+        pages = Pages()
+        assert outcome(pages.confirm("alice", code, NEW_PASSWORD), pages) == ("confirmed", "")
+        assert sum(clock.slept) == pytest.approx(2, abs=0.3)
+        clock.slept.clear()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_late_success_tells_repeats_of_the_sign_out_too(in_cache, signs_out, configure):
+    """The first answer was "unknown", but then Cognito answered, and the sessions were ended."""
+    configure(TOTAL_TIMEOUT_SECONDS=0.3)
+    code = in_cache.code("alice")
+    in_cache.emulator.fail_next("ConfirmForgotPassword", Trickle(1))
+    pages = Pages()
+    assert outcome(pages.confirm("alice", code, NEW_PASSWORD), pages) == ("unknown", "")
+    assert wait_until_idle(10)
+    assert outcome(pages.confirm("alice", code, NEW_PASSWORD), pages) == ("confirmed", "signed_out")
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_repeat_of_one_that_was_released_is_carried_out(in_cache, slow):
     """
@@ -572,7 +679,7 @@ def begin(word="a", step="confirm", username="alice"):
     )
 
 
-@pytest.mark.parametrize("error", ANSWERS.values())
+@pytest.mark.parametrize("error", {*ANSWERS.values()}, ids=str)
 @pytest.mark.parametrize("limits", [{}, False])
 def test_every_kind_of_answer_is_kept(limited, configure, error, limits):
     configure(LIMITS=limits)
@@ -600,6 +707,8 @@ def test_the_numbers_of_answers_never_change(limited):
         5: PasswordCompromised,
         6: OutcomeUnknown,
         7: MaybeSent,
+        8: None,
+        9: None,
     } == ANSWERS
     for step, error in (("request", MaybeSent), ("confirm", OutcomeUnknown)):
         slot = begin(step=step).slots[0]

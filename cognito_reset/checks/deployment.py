@@ -50,7 +50,7 @@ def _attackers() -> Iterator[CheckMessage]:
 
 def _people() -> Iterator[CheckMessage]:
     """Yield messages about what people need after a reset."""
-    if not conf.sign_in_url:
+    if conf.sign_in_url is None:
         text = "The pages have no link to sign in with the new password."
         yield message("W005", text, 'Set COGNITO_RESET["SIGN_IN_URL"].')
     if not conf.sign_out_everywhere:

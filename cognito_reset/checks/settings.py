@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from inspect import iscoroutinefunction
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.cache import caches
+from django.core.cache.backends.base import memcache_key_warnings
 from django.core.cache.backends.db import DatabaseCache
 from django.core.cache.backends.dummy import DummyCache
 from django.core.cache.backends.filebased import FileBasedCache
 from django.core.cache.backends.locmem import LocMemCache
+from django.core.cache.backends.memcached import BaseMemcachedCache
 from django.core.checks import CheckMessage
+from django.utils.module_loading import import_string
 
 from cognito_reset.checks import message
 from cognito_reset.cognito.service import CognitoService
@@ -26,12 +31,17 @@ from cognito_reset.conf import (
     Rate,
     Section,
     conf,
+    is_region,
     parse_rates,
     suggestion,
 )
+from cognito_reset.resets.stores import TAG
 
 # Their add() isn't atomic, isn't shared by processes, or forgets what it should count.
 UNSAFE_CACHES: Final = (LocMemCache, DummyCache, FileBasedCache, DatabaseCache)
+# Options of django-redis and of pymemcache. With the last one, add() succeeds whatever the server answers.
+HIDING: Final = ("IGNORE_EXCEPTIONS", "ignore_exc", "default_noreply")
+LONGEST_KEY: Final = 136  # as long as LedgerSlot.key may be, with a slot's number of seven digits
 COGNITO_ATTEMPTS_PER_HOUR: Final = 20  # Cognito's own limit for one user, at the most
 FAR_TOO_MANY: Final = 100  # times the default
 MANY_THREADS: Final = 64  # more than a process of a web server usually has
@@ -72,10 +82,43 @@ def _unsuitable() -> Iterator[CheckMessage]:
     if not (isinstance(service, type) and issubclass(service, CognitoService)):
         text = 'COGNITO_RESET["SERVICE_CLASS"] is not a subclass of CognitoService.'
         yield message("E015", text, SETTINGS["SERVICE_CLASS"].hint(conf))
-    cache = conf.limits_cache and caches[conf.limits_cache]
-    if isinstance(cache, UNSAFE_CACHES):
-        text = f'COGNITO_RESET["LIMITS_CACHE"] is a {type(cache).__name__}.'
-        yield message("E021", text, SETTINGS["LIMITS_CACHE"].hint(conf))
+    if conf.limits_cache:
+        for what, hint in _unsuitable_cache(conf.limits_cache):
+            yield message("E021", f'COGNITO_RESET["LIMITS_CACHE"] names {what}.', hint)
+
+
+def _unsuitable_cache(alias: str) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with a cache, and what to do. This opens no connection."""
+    cache, place = caches[alias], f'CACHES["{alias}"]'
+    options = caches.settings[alias].get("OPTIONS") or {}
+    client = options.get("CLIENT_CLASS") or object
+    try:
+        client = import_string(client) if isinstance(client, str) else client
+    except ImportError as error:
+        yield f"a cache that can't be used: {error}", f'Set {place}["OPTIONS"]["CLIENT_CLASS"].'
+        return
+    kinds = [kind.__name__ for kind in (*type(cache).__mro__, *client.__mro__)]
+    if isinstance(cache, UNSAFE_CACHES) or iscoroutinefunction(cache.add):
+        yield f"a {type(cache).__name__}", SETTINGS["LIMITS_CACHE"].hint(conf)
+    hiding = {name for name in HIDING if options.get(name)}
+    if getattr(cache, "_ignore_exceptions", False):  # or DJANGO_REDIS_IGNORE_EXCEPTIONS is set
+        hiding.add("IGNORE_EXCEPTIONS")
+    for name in sorted(hiding):
+        hint = f'Set {place}["OPTIONS"]["{name}"] to False, or name a cache without it.'
+        yield f'a cache with "{name}", which hides what the server answers', hint
+    if "HerdClient" in kinds:
+        hint = f'Set {place}["OPTIONS"]["CLIENT_CLASS"] to another one, or name another cache.'
+        yield "a cache with a HerdClient, which keeps keys for longer than it shows them", hint
+    longest = [TAG.ljust(LONGEST_KEY, end) for end in "ab"]
+    keys = [cache.key_func(key, cache.key_prefix, cache.version) for key in longest]
+    if isinstance(cache, BaseMemcachedCache) and any(memcache_key_warnings(keys[0])):
+        hint = f'Shorten {place}["KEY_PREFIX"], and use no spaces in it.'
+        yield "a cache whose keys are too long or have characters that Memcached refuses", hint
+    # A cluster chooses the node by the text in a key's first braces, or else by the whole key.
+    tags = [re.findall(r"^[^{]*{([^}]+)}", key) for key in keys]
+    if any("Cluster" in kind for kind in kinds) and (tags[0] != tags[1] or not tags[0]):
+        hint = f'Let {place}["KEY_FUNCTION"] return the key with its braces, or remove it.'
+        yield f"a cluster whose keys lose {TAG}, which holds them on one node", hint
 
 
 def _pools() -> Iterator[CheckMessage]:
@@ -89,6 +132,12 @@ def _pools() -> Iterator[CheckMessage]:
         hint = "Use one alias for each pool. Limits are counted for each alias."
         yield message("W010", text, hint)
     for pool in pools:
+        prefix = pool.user_pool_id.partition("_")[0]
+        if is_region(prefix) and prefix != pool.region:
+            text = f'{pool.name}["REGION"] is "{pool.region}", but its "USER_POOL_ID" begins with "{prefix}".'
+            hint = f'Set {pool.name}["REGION"] to "{prefix}". Only a replica of a pool is in '
+            hint += "another Region, and nobody can reset a password there."
+            yield message("W024", text, hint)
         url, name = pool.endpoint_url or "", f'{pool.name}["ENDPOINT_URL"]'
         if url.lower().startswith("http:") and not is_loopback(url):
             hint = f"Set {name} to an https URL, so that nobody can read passwords and codes."

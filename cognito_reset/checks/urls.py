@@ -1,6 +1,6 @@
 """
-Checks of the site around the endpoints: CORS, and redirects, which no AWS SDK follows. They only warn,
-because they judge settings that belong to the site.
+Checks that need the site's URL patterns: links and pools that don't exist, CORS, and redirects, which no AWS
+SDK follows. The last two only warn, because these settings belong to the site.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from django.urls.resolvers import RegexPattern
 
 from cognito_reset.aws.cors import ALLOW_HEADERS, EXPOSE_HEADERS
 from cognito_reset.checks import message
+from cognito_reset.conf import SETTINGS, CognitoResetMisconfigured, address_of, conf, suggestion
 
 # The app_name of an interface, and the names of the URLs to look at.
 AWS: Final = ("cognito_reset_aws", ("endpoint",))
 REST: Final = ("cognito_reset_rest", ("request", "confirm"))
+INTERFACES: Final = {"cognito_reset", AWS[0], REST[0]}
 
 
 def check_urls(**_: Any) -> list[CheckMessage]:
@@ -28,12 +30,36 @@ def check_urls(**_: Any) -> list[CheckMessage]:
     aws = [path for (path,) in _mounted(*AWS, get_resolver())]
     rest = [*_mounted(*REST, get_resolver())]
     found: list[CheckMessage] = []
-    for check in (_redirects(aws), _cors(aws, rest)):
+    for check in (_links(), _pools(get_resolver()), _redirects(aws), _cors(aws, rest)):
         try:
             found += check
-        except (TypeError, re.error):  # Django and django-cors-headers have checks for these
+        # Django, django-cors-headers and checks/settings.py have checks for these.
+        except (TypeError, re.error, CognitoResetMisconfigured):
             pass
     return found
+
+
+def _links() -> Iterator[CheckMessage]:
+    for key, link in (("SIGN_IN_URL", conf.sign_in_url), ("CONTACT_URL", conf.contact_url)):
+        if link is not None and address_of(link) is None:
+            setting = SETTINGS[key]
+            text = f"{setting.name(conf)} can't be used: it is not an address, and no URL pattern "
+            yield message("E014", f"{text}without arguments has this name.", setting.hint(conf))
+
+
+def _pools(within: URLResolver, outer: object = None) -> Iterator[CheckMessage]:
+    """Check the pools that the site's calls of include() pass to an interface."""
+    for pattern in within.url_patterns:
+        if not isinstance(pattern, URLResolver):
+            continue
+        pool = pattern.default_kwargs.get("pool", outer)
+        if pattern.app_name not in INTERFACES:
+            yield from _pools(pattern, pool)
+        elif pool is not None and pool not in conf.pool_aliases():
+            nearest = suggestion(pool, conf.pool_aliases())
+            text = f'An include() passes the pool "{pool}", which COGNITO_RESET["POOLS"] lacks{nearest}.'
+            hint = f"The pools are {', '.join(conf.pool_aliases())}. All pages there answer 404."
+            yield message("E027", text, hint)
 
 
 def _mounted(
@@ -59,19 +85,20 @@ def _mounted(
 
 
 def _forms(path: str) -> list[str]:
-    """Return the paths that SDKs post to: JavaScript and Go add a slash, R adds another one."""
+    """
+    Return the paths that SDKs post to. JavaScript and Go add a slash if there is none; R and Haskell add one to
+    whatever the endpoint is.
+    """
     stem = path.rstrip("/")
-    return [stem or "/", f"{stem}/", f"{stem}//"]
+    return [stem or "/", f"{stem}/", f"{stem}//", f"{stem}///"]
 
 
 def _redirects(aws: list[str]) -> Iterator[CheckMessage]:
     for path in aws:
         if path != "/" and path.endswith("/"):
             text = f"The endpoint for AWS SDKs, {path}, is mounted with a slash at its end."
-            hint = (
-                'Mount it as in path("cognito", include("cognito_reset.aws.urls")). Most SDKs post '
-            )
-            hint += "without a slash and follow no redirect."
+            hint = 'Mount it as in path("cognito", include("cognito_reset.aws.urls")). Most SDKs '
+            hint += "post without a slash and follow no redirect."
             yield message("W016", text, hint)
     if not (settings.SECURE_SSL_REDIRECT and _place("SecurityMiddleware") is not None):
         return
@@ -99,7 +126,7 @@ def _cors(aws: list[str], rest: list[list[str]]) -> Iterator[CheckMessage]:
         return
     covers = re.compile(getattr(settings, "CORS_URLS_REGEX", "")).match
     for path in aws:
-        if not all(map(covers, _forms(path)[:2])):  # R, which uses the third, runs in no browser
+        if not all(map(covers, _forms(path)[:2])):  # clients in browsers use only these two
             stem = path.rstrip("/")
             text = f"CORS_URLS_REGEX doesn't match the endpoint for AWS SDKs at both {stem} and {stem}/."
             hint = f'Let it match r"^{re.escape(stem)}/*$" too, because SDKs post to both. Silence '
@@ -122,19 +149,15 @@ def _cors(aws: list[str], rest: list[list[str]]) -> Iterator[CheckMessage]:
     read = [name for name in EXPOSE_HEADERS if (for_aws if name.startswith("x-") else for_rest)]
     missing = _missing("CORS_EXPOSE_HEADERS", [], read)
     if missing:
-        hint = (
-            "Set it to cognito_reset.aws.cors.EXPOSE_HEADERS. Otherwise clients on another origin "
-        )
-        hint += "can't read why they were refused, or how long to wait."
+        hint = "Set it to cognito_reset.aws.cors.EXPOSE_HEADERS. Otherwise clients on another "
+        hint += "origin can't read why they were refused, or how long to wait."
         yield message("W012", f"CORS_EXPOSE_HEADERS lacks {missing}.", hint)
     for name in ("SecurityMiddleware", "CommonMiddleware"):
         place = _place(name)
         answers = name == "CommonMiddleware" or settings.SECURE_SSL_REDIRECT
         if (for_aws or for_rest) and answers and place is not None and place < cors:
-            hint = (
-                f"Put CorsMiddleware first. Otherwise a response that {name} makes itself has no "
-            )
-            hint += "Access-Control-Allow-Origin, which browsers report as a network error."
+            hint = f"Put CorsMiddleware first. Otherwise a response that {name} makes itself has "
+            hint += "no Access-Control-Allow-Origin, which browsers report as a network error."
             yield message("W014", f"MIDDLEWARE has {name} above CorsMiddleware.", hint)
 
 

@@ -12,21 +12,20 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from threading import RLock
-from typing import Any, Final
+from typing import Any
 
-from django.core.exceptions import ValidationError as DjangoValidationError
+from django.core.exceptions import PermissionDenied
 from django.dispatch import Signal
 from django.http import Http404, HttpRequest
-from rest_framework.exceptions import ValidationError
-from rest_framework.fields import get_error_detail
+from rest_framework.exceptions import APIException
 
-from cognito_reset.cognito.errors import AccountRefused, Misconfigured, ResetError
+from cognito_reset.cognito.errors import AccountRefused, ResetError
 from cognito_reset.cognito.service import Delivery, get_service
-from cognito_reset.conf import CognitoResetMisconfigured, conf
+from cognito_reset.conf import conf
 from cognito_reset.models import ResetEvent
 from cognito_reset.resets import ratelimits
 from cognito_reset.resets.network import client_address, client_networks
@@ -42,6 +41,7 @@ from cognito_reset.resets.serializers import (
     RequestCodeSerializer,
     masked_values,
 )
+from cognito_reset.resets.site_code import run_site_code
 from cognito_reset.signals import (
     SIGNED_OUT,
     password_reset_confirmed,
@@ -51,7 +51,6 @@ from cognito_reset.signals import (
 
 logger = logging.getLogger(__name__)
 
-BODY_LIMIT: Final = 8192  # bytes of a request body; real ones are smaller
 Outcome = ResetEvent.Outcome
 
 
@@ -96,8 +95,8 @@ class CodeRequested:
 @dataclass(frozen=True)
 class Confirmed:
     """
-    The result of a successful reset. ``signed_out`` tells whether the person's sessions on other devices were
-    ended; for a repeat of the request it isn't known.
+    The result of a successful reset. ``signed_out`` tells whether it is known that the person's sessions on
+    other devices were ended.
     """
 
     username: str
@@ -137,7 +136,7 @@ def request_code(attempt: Attempt, data: object) -> CodeRequested:
             return CodeRequested(attempt.username, 0, _shown(attempt, None), is_repeat=True)
         if conf.pre_send_hook:
             hook = partial(conf.pre_send_hook, username=attempt.username, pool=attempt.pool)
-            _run_site_code("PRE_SEND_HOOK", partial(hook, attempt.request))
+            run_site_code("PRE_SEND_HOOK", partial(hook, attempt.request))
         parameters = _parameters(attempt, values)
         delivery, failure = None, None
         start = time.monotonic()
@@ -174,6 +173,7 @@ def confirm_reset(attempt: Attempt, data: object) -> Confirmed:
     """
     data = masked_values(data)
     start, uniform = time.monotonic(), conf.uniform_response_seconds
+    signs_out = conf.sign_out_everywhere
     values = validate(ConfirmResetSerializer, attempt, data)
     username, code, password = values["username"], values["confirmation_code"], values["password"]
     attempt = replace(attempt, username=username)
@@ -196,17 +196,23 @@ def confirm_reset(attempt: Attempt, data: object) -> Confirmed:
             if reservation.answer and reservation.answer.field:
                 sleep_until(refusal_time.end(start, uniform))
             reservation.raise_answer()
-            return Confirmed(attempt.username, is_repeat=True)
+            return Confirmed(attempt.username, is_repeat=True, signed_out=reservation.signed_out)
         check = partial(check_site_validators, password, username)
-        _run_site_code("AUTH_PASSWORD_VALIDATORS", check)
+        run_site_code("AUTH_PASSWORD_VALIDATORS", check)
         parameters = _parameters(attempt, values)
         is_settling = RLock()  # a late success must be stored after the answer of the deadline
+
+        def follow_up(request_id: str) -> bool:
+            """Do what follows a reset, and return whether the person's other sessions were ended."""
+            signed_out = _announce_confirmed(attempt, request_id)
+            reservation.conclude(signed_out=signed_out)
+            return signed_out
 
         def finish_late(request_id: str) -> None:
             """Do what follows a reset whose success was proved after the deadline."""
             with is_settling:
-                reservation.settle(None)
-            _announce_confirmed(attempt, request_id)
+                reservation.settle(None, following_up=signs_out)
+            follow_up(request_id)
 
         request_id, failure = "", None
         start = time.monotonic()
@@ -218,10 +224,9 @@ def confirm_reset(attempt: Attempt, data: object) -> Confirmed:
                 )
             except ResetError as error:
                 failure = error
-            reservation.settle(failure)
+            reservation.settle(failure, following_up=signs_out)
         if failure is None:
-            signed_out = _announce_confirmed(attempt, request_id)
-            return Confirmed(attempt.username, signed_out=signed_out)
+            return Confirmed(attempt.username, signed_out=follow_up(request_id))
         if failure.field:  # a refusal: its time must not tell how long Cognito took
             end = refusal_time.end(start, uniform)
             sleep_until(end - (1 - WAITED_SHARE) * uniform)
@@ -237,21 +242,15 @@ def confirm_reset(attempt: Attempt, data: object) -> Confirmed:
 def resolve_pool(request: HttpRequest, pool: str | None) -> str:
     """
     Return the alias from the URL, or the one that the site's resolver returns. Raise Http404 if it isn't in
-    the settings: a path, or a host, may hold anything.
+    the settings, because clients choose the path and the host. The resolver may also raise Http404,
+    PermissionDenied and DRF's exceptions.
     """
-    alias = pool or conf.resolve_pool(request)
+    answers = (Http404, PermissionDenied, APIException)
+    resolve = partial(conf.resolve_pool, request)
+    alias = pool or run_site_code("POOL_RESOLVER", resolve, *answers)
     if (pool or conf.pool_resolver) and alias not in conf.pool_aliases():
         raise Http404(f'COGNITO_RESET["POOLS"] has no pool {alias!r}.')
     return alias
-
-
-def is_utf8(request: HttpRequest) -> bool:
-    """
-    Check whether the body claims to be in UTF-8. Django would decode a form with any Python codec;
-    some raise, and some aren't text encodings.
-    """
-    charset = (request.content_params or {}).get("charset", "utf-8")
-    return charset.lower() in ("utf-8", "utf8")
 
 
 def validate(
@@ -279,7 +278,7 @@ def make_serializer(
 def _parameters(attempt: Attempt, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return what both operations take besides their own fields. The site's values win over a caller's."""
     sent, forwarded = values.get("client_metadata") or {}, conf.forward_client_metadata
-    own = _run_site_code("CLIENT_METADATA", partial(conf.client_metadata, attempt.request))
+    own = run_site_code("CLIENT_METADATA", partial(conf.client_metadata, attempt.request))
     analytics = values.get("analytics_metadata") or {}
     context = values.get("user_context_data") or {}
     address = client_address(attempt.request) if attempt.request else None
@@ -292,25 +291,6 @@ def _parameters(attempt: Attempt, values: Mapping[str, Any]) -> dict[str, Any]:
         "encoded_data": context.get("encoded_data") if conf.forward_encoded_data else None,
         "ip_address": address if conf.forward_ip_address else None,
     }
-
-
-def _run_site_code(setting: str, call: Callable[[], Any]) -> Any:
-    """
-    Return what one of the site's callables returns. Its ValidationErrors are shown to the person. Any other
-    exception is logged by its type alone and raised as Misconfigured.
-    """
-    refusal: ValidationError | None = None
-    try:
-        return call()
-    except (ValidationError, CognitoResetMisconfigured):
-        raise
-    except DjangoValidationError as error:
-        refusal = ValidationError(get_error_detail(error))
-    except Exception as error:  # a bug, or an outage of what the callable uses
-        name = type(error).__name__
-        logger.critical("cognito_reset.site_code_failed setting=%s error=%s", setting, name)
-    # Outside of the except block, or the site's exception would be chained to ours.
-    raise refusal or Misconfigured()
 
 
 def _shown(attempt: Attempt, delivery: Delivery | None) -> Delivery | None:

@@ -64,17 +64,27 @@ REPEAT_SECONDS: Final = 300
 POLL_SECONDS: Final = 0.1
 # How long after the total deadline an attempt without an answer is given up.
 GRACE_SECONDS: Final = 2
+# How long a repeat of a success waits to learn whether other devices were signed out. A repeat holds one
+# of the process's permits, which nobody should be able to occupy for long with copies of one request.
+FOLLOW_UP_SECONDS: Final = 2
 # Kinds of answers by number, None for success. Two versions of the app may share a store, so new
-# kinds belong at the end. The first number stands for an attempt that has no answer yet.
+# kinds belong at the end. RUNNING stands for an attempt that has no answer yet, FOLLOWING_UP for a
+# success whose receivers may still end the person's other sessions, SIGNED_OUT for one whose
+# receivers ended them.
 RUNNING: Final = 0
+SUCCESS: Final = 1
+FOLLOWING_UP: Final = 8
+SIGNED_OUT: Final = 9
 ANSWERS: Final[dict[int, type[ResetError] | None]] = {
-    1: None,
+    SUCCESS: None,
     2: CodeInvalid,
     3: PasswordInvalid,
     4: PasswordReused,
     5: PasswordCompromised,
     6: OutcomeUnknown,
     7: MaybeSent,
+    FOLLOWING_UP: None,
+    SIGNED_OUT: None,
 }
 UNKNOWN: Final[dict[str, type[ResetError]]] = {REQUEST: MaybeSent, CONFIRM: OutcomeUnknown}
 
@@ -97,7 +107,10 @@ COOL_DOWN_SECONDS: Final = 60
 # Of larger buckets of networks and of the site, a sample is read first.
 READ_WHOLE: Final = 64
 SAMPLE: Final = 16
-CROWDED: Final = 10  # with so many held slots in the sample, the limit counts as half used
+# The limit counts as half used if so many slots of a sample are held. A lower number would raise the alarm too
+# early: each attempt reads another random sample, and 8 or 10 slots of some samples are held by chance when
+# only a third of the limit is used.
+CROWDED: Final = 12
 ROUNDS: Final = 50  # after so many failed tries to take the slots, the store is treated as broken
 
 
@@ -105,7 +118,8 @@ ROUNDS: Final = 50  # after so many failed tries to take the slots, the store is
 class Reservation:
     """
     The ledger's decision on one attempt: it is refused (``refusal``), or a repeat (``is_repeat``), or it
-    may go on, with the slots that it holds. ``resend_after`` is the number of seconds until the same
+    may go on, with the slots that it holds. ``signed_out`` tells, for a repeat, whether the first request
+    ended the person's other sessions. ``resend_after`` is the number of seconds until the same
     identifier may ask for another code.
 
     As a context manager it settles an attempt that ends early. Before ``commit()`` only the site's callables
@@ -118,6 +132,7 @@ class Reservation:
     is_first_refusal: bool = False
     is_repeat: bool = False
     answer: type[ResetError] | None = None
+    signed_out: bool = False
     resend_after: int = 0
     slots: Sequence[Slot] = ()
     state: str = "reserved"
@@ -145,14 +160,13 @@ class Reservation:
         """Note that Cognito may get the call from now on."""
         self.state = "committed"
 
-    def settle(self, error: ResetError | None) -> None:
+    def settle(self, error: ResetError | None, *, following_up: bool = False) -> None:
         """
         Keep the answer for repeats of the request. Release all slots if Cognito never got the call, and
         the request's own slot if the same request may succeed later. This may be called again with a
-        later answer.
+        later answer. With ``following_up``, repeats of a success wait for ``conclude()``.
         """
         self.state = "settled"
-        own = [slot for slot in self.slots if slot.bucket.level == "repeat"]
         kind = None if error is None else type(error)
         number = next((number for number, known in ANSWERS.items() if known is kind), None)
         if isinstance(error, Misconfigured) and not error.sent:
@@ -160,10 +174,26 @@ class Reservation:
         elif error is not None and not error.sent:
             self._release(self.slots)
         elif number is None:
-            self._release(own)
-        elif own:
+            self._release(self._own())
+        elif following_up and error is None:
+            self.state = "following_up"
+            self._keep(FOLLOWING_UP)
+        else:
+            self._keep(number)
+
+    def conclude(self, *, signed_out: bool) -> None:
+        """Tell repeats of a success whether the person's other sessions were ended."""
+        if signed_out or self.state == "following_up":
+            self._keep(SIGNED_OUT if signed_out else SUCCESS)
+
+    def _own(self) -> list[Slot]:
+        """Return the request's own slot, if it has one."""
+        return [slot for slot in self.slots if slot.bucket.level == "repeat"]
+
+    def _keep(self, answer: int) -> None:
+        if own := self._own():
             kept = Slot.taken(own[0].bucket, own[0].number, _now())
-            _try(lambda store: store.keep(kept, number))
+            _try(lambda store: store.keep(kept, answer))
 
     def _release_for_site_code(self) -> None:
         self._release([slot for slot in self.slots if slot.bucket.level != "network"])
@@ -415,14 +445,19 @@ class _Attempt:
         # The other attempt may have begun before the clock was set back.
         began = min(same.expires / 1000 - self.request.seconds, time.time())
         deadline = began + conf.total_timeout_seconds + GRACE_SECONDS
-        while same.answer == RUNNING and time.time() <= deadline:
+        is_following_up = False
+        while same.answer in (RUNNING, FOLLOWING_UP) and time.time() <= deadline:
+            if same.answer == FOLLOWING_UP and not is_following_up:
+                is_following_up = True
+                deadline = time.time() + FOLLOW_UP_SECONDS
             time.sleep(POLL_SECONDS)
             found = store.read({self.request: [0]})[self.request]
             if not found:
                 return None
             same = found[0]
         answer = ANSWERS.get(same.answer, UNKNOWN[self.step])
-        return Reservation(self.step, is_repeat=True, answer=answer)
+        signed_out = same.answer == SIGNED_OUT
+        return Reservation(self.step, is_repeat=True, answer=answer, signed_out=signed_out)
 
     def _resend_after(self, held: Held, now: int) -> int:
         """Return the seconds until the identifier may ask for another code after this one."""

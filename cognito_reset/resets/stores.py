@@ -43,9 +43,17 @@ MISTAKES: Final = (
     "denied",
     "authentication failed",
 )
-# Names of exceptions, of whatever cache client, that mean that the server can't be reached.
-OUTAGES: Final = {"ConnectionError", "TimeoutError", "ConnectionInterrupted", "OSError"}
-NO_OUTAGES: Final = {"AuthenticationError", "AuthorizationError"}  # redis-py's, by inheritance
+# Names of cache clients' exceptions that mean that the server can't be reached, or takes no writes, for example
+# during a failover. The lines are for all clients, for redis-py and valkey, for pymemcache, and for pylibmc.
+OUTAGES: Final = {
+    *("ConnectionError", "TimeoutError", "ConnectionInterrupted", "OSError"),
+    *("ReadOnlyError", "ClusterDownError", "SlotNotCoveredError", "TryAgainError"),
+    "MemcacheError",
+    *("ServerDown", "ServerDead", "HostLookupError", "ReadError", "WriteError"),
+    "UnknownReadFailure",
+}
+# Exceptions of redis-py and of pymemcache that mean a mistake of the site, although they inherit from OUTAGES.
+NO_OUTAGES: Final = {"AuthenticationError", "AuthorizationError", "MemcacheClientError"}
 TRIES: Final = 5  # of a statement that lost a deadlock or waited for SQLite's lock too long
 # How far another machine's clock may be ahead. A slot that expires later than that was taken before
 # our clock was set back, and counts as expired.
@@ -315,7 +323,9 @@ def _explained(error: Exception) -> StoreUnavailable:
 
 def _hint(error: Exception) -> str:
     """Return what to do about a mistake of the site's own, or "" if the store can't be reached."""
-    names = {kind.__name__ for kind in type(error).__mro__}
+    # redis-py's client for clusters raises one exception for everything. Its cause tells what happened.
+    causes = type(error).__mro__ + type(error.__cause__).__mro__
+    names = {kind.__name__ for kind in causes}
     if isinstance(error, ImportError):
         return f"The cache's library can't be imported ({error}): install it."
     if isinstance(error, (OperationalError, InterfaceError)):
@@ -327,4 +337,8 @@ def _hint(error: Exception) -> str:
         return f"The table {LedgerSlot._meta.db_table} can't be used: run manage.py migrate."
     if isinstance(error, RuntimeError):
         return "Limits must be counted outside of transactions."
+    if "MovedError" in names:
+        return "This Redis is a cluster: use a cache for clusters."
+    if type(error) is LookupError:  # raised by ratelimits.py
+        return "The cache's client hides its errors, or reads from a replica that is behind."
     return 'COGNITO_RESET["LIMITS_CACHE"] or the cache that it names can\'t be used.'

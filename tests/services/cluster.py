@@ -25,18 +25,22 @@ def is_installed() -> bool:
 @contextmanager
 def redis_cluster(folder: Path) -> Iterator[list[str]]:
     """Run a cluster whose files are in ``folder``, and yield the addresses of its nodes."""
-    ports = _free_ports()
-    servers = [_start(port, folder) for port in ports]
+    ports = free_ports(NODES)
+    more = {"cluster-enabled": "yes"}
+    servers = [
+        start(port, folder, **more, **{"cluster-config-file": f"nodes-{port}.conf"})
+        for port in ports
+    ]
     addresses = [f"127.0.0.1:{port}" for port in ports]
     try:
-        _wait_until(ports, ["ping"], "PONG")
+        wait_until(ports, ["ping"], "PONG")
         subprocess.run(
             ["redis-cli", "--cluster", "create", *addresses, "--cluster-yes"],
             stdout=subprocess.DEVNULL,
             timeout=60,
             check=True,
         )
-        _wait_until(ports, ["cluster", "info"], "cluster_state:ok")
+        wait_until(ports, ["cluster", "info"], "cluster_state:ok")
         yield addresses
     finally:
         for server in servers:
@@ -44,10 +48,10 @@ def redis_cluster(folder: Path) -> Iterator[list[str]]:
             server.wait()
 
 
-def _free_ports() -> list[int]:
-    """Return ports for the nodes. The one that is 10,000 higher is for a node's talk with the others."""
+def free_ports(count: int) -> list[int]:
+    """Return ports for servers. The one that is 10,000 higher is for a node's talk with the others."""
     ports: list[int] = []
-    while len(ports) < NODES:
+    while len(ports) < count:
         port = random.randint(10_000, 30_000)
         try:
             for each in (port, port + 10_000):
@@ -58,20 +62,16 @@ def _free_ports() -> list[int]:
     return ports
 
 
-def _start(port: int, folder: Path) -> subprocess.Popen[bytes]:
-    options = {
-        "bind": "127.0.0.1",
-        "port": str(port),
-        "dir": str(folder),
-        "cluster-enabled": "yes",
-        "cluster-config-file": f"nodes-{port}.conf",
-        "save": "",
-    }
-    arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
+def start(port: int, folder: Path, **more: str) -> subprocess.Popen[bytes]:
+    """Start a server. ``more`` are options of its own."""
+    options = {"bind": "127.0.0.1", "port": str(port), "dir": str(folder), "save": "", **more}
+    arguments = [
+        part for name, value in options.items() for part in (f"--{name}", *value.split(" "))
+    ]
     return subprocess.Popen(["redis-server", *arguments], stdout=subprocess.DEVNULL)
 
 
-def _wait_until(ports: list[int], command: list[str], wanted: str) -> None:
+def wait_until(ports: list[int], command: list[str], wanted: str) -> None:
     deadline = time.monotonic() + 30
     for port in ports:
         while wanted not in ask(port, *command):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from email.utils import parseaddr
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -25,7 +26,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from cognito_reset import signals
 from cognito_reset.cognito.service import get_service
-from cognito_reset.conf import conf
+from cognito_reset.conf import address_of, conf
 from cognito_reset.models import ResetEvent
 from cognito_reset.resets.accounts import local_user
 from cognito_reset.resets.identifiers import identifier_key
@@ -121,19 +122,32 @@ def sign_out_everywhere(pool: str, username: str) -> str | None:
 
 
 def send_notice(user: AbstractBaseUser, *, is_unknown: bool) -> None:
-    """Mail the user that the password was changed, or may have been: to the address on record only."""
+    """
+    Mail the user that the password was changed, or may have been: to the address on record only.
+
+    It names the site as DEFAULT_FROM_EMAIL does, by its display name or its domain. It names neither the
+    request's host nor the username: an attacker may have chosen them, and mail programs turn such names into
+    links.
+    """
     address = getattr(user, user.get_email_field_name(), "")
     if not address:
         return
-    contact = conf.contact_url or ""
+    contact = address_of(conf.contact_url) or ""
     absolute = contact if contact.startswith(("https://", "mailto:")) else ""
-    context = {"user": user, "time": timezone.now(), "contact_url": absolute}
+    sender_name, sender = parseaddr(settings.DEFAULT_FROM_EMAIL)
+    context = {
+        "user": user,
+        "address": address,
+        "site_name": sender_name or sender.rpartition("@")[2],
+        "time": timezone.now(),
+        "contact_url": absolute,
+    }
     template = "cognito_reset/notice_unknown" if is_unknown else "cognito_reset/notice"
     # Don't use the request's language: an attacker may have sent the request.
     with translation.override(getattr(user, "language", "") or settings.LANGUAGE_CODE):
         subject = render_to_string(f"{template}_subject.txt", context)
         body = render_to_string(f"{template}_body.txt", context)
-    send_mail(" ".join(subject.split()), body, None, [address])
+    send_mail(" ".join(subject.split()), body.strip(), None, [address])
 
 
 def log_event(*, is_first: bool = True, **event: Any) -> None:

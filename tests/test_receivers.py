@@ -196,7 +196,7 @@ def test_e1_an_unknown_outcome_protects_the_owner_as_a_success_does(people, sett
     assert not is_signed_in_here(device)
     (message,) = mail.outbox
     assert message.to == ["record@example.com"]
-    assert message.subject == "Your password may have been changed"
+    assert message.subject == "[localhost] Your password may have been changed"
     assert "Somebody tried to change the password of your account" in message.body
     assert "was changed" not in message.body
 
@@ -235,7 +235,7 @@ def test_e1_a_success_that_is_known_late_protects_the_owner(settings, cognito_em
     assert results == [SIGNED_OUT]
     assert not is_signed_in(people, token)
     assert not is_signed_in_here(device)
-    assert [message.subject for message in mail.outbox] == ["Your password was changed"]
+    assert [message.subject for message in mail.outbox] == ["[localhost] Your password was changed"]
     assert ResetEvent.objects.get().network == "127.0.0.0/24"
 
 
@@ -325,11 +325,47 @@ def test_e4_the_owner_is_told_at_the_address_on_record(people, settings):
     reset(people)
     (message,) = mail.outbox
     assert message.to == ["record@example.com"]
-    assert message.subject == "Your password was changed"
+    assert message.subject == "[localhost] Your password was changed"
+    assert "Email address: record@example.com" in message.body.splitlines()
     assert "https://help.example/" in message.body
     assert NEW_PASSWORD not in message.body
     assert people.emulator.outbox[0].code not in message.body
     assert "testserver" not in message.body
+
+
+@pytest.mark.requirement("E4")
+@pytest.mark.parametrize(
+    ("sender", "name"),
+    [
+        ("Example Shop <no-reply@mail.example.com>", "Example Shop"),
+        ("no-reply@mail.example.com", "mail.example.com"),
+        ("", ""),
+    ],
+)
+@pytest.mark.parametrize(
+    ("send", "words"),
+    [(send, "Your password was changed"), (send_unknown, "Your password may have been changed")],
+)
+def test_e4_the_notice_names_the_site_and_the_address_on_record(
+    people, settings, send, words, sender, name
+):
+    """
+    The site is who the mail comes from, not the host that the request names. What was typed isn't in the
+    mail: it may look like a link.
+    """
+    owner = User.objects.create_user("owner.example", email="record@example.com")
+    with_settings(settings, NOTIFY_AFTER_RESET=True, USER_RESOLVER=lambda _: owner)
+    settings.DEFAULT_FROM_EMAIL = sender
+    settings.ALLOWED_HOSTS = ["*"]
+    request = RequestFactory(headers={"host": "attacker.example"}).post("/")
+    send(request=request, username="typed.example")
+    (message,) = mail.outbox
+    assert message.subject == (f"[{name}] {words}" if name else words)
+    lines = message.body.splitlines()
+    assert "Email address: record@example.com" in lines
+    assert (lines[-1] == name) is bool(name)
+    for word in ("attacker.example", "typed.example", "owner.example"):
+        assert word not in message.body
 
 
 @pytest.mark.requirement("E4")
@@ -349,7 +385,7 @@ def test_e4_the_notice_is_in_the_owners_language(people, settings):
     User.objects.create_user("alice", email="record@example.com")
     with translation.override("de"):
         reset(people)
-    assert mail.outbox[0].subject == "Your password was changed"
+    assert mail.outbox[0].subject == "[localhost] Your password was changed"
     assert translation.get_language() == settings.LANGUAGE_CODE
 
 

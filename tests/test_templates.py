@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from django.contrib.staticfiles import finders
+from django.core.exceptions import ValidationError
 from django.shortcuts import render
 from django.test import Client, RequestFactory
 from django.utils import translation
@@ -164,6 +165,13 @@ def all_empty(client, people):
     return post(client, CONFIRM)
 
 
+def weak_password(client, people):
+    """It has a letter in lower case, one in upper case, and a symbol."""
+    return post(
+        client, CONFIRM, username="alice", confirmation_code=next(WRONG_CODES), password="Weak!"
+    )
+
+
 def changed(client, people):
     confirmed = post(
         client,
@@ -221,7 +229,7 @@ def down_at_confirm(client, people):
     return confirm(client, people)
 
 
-ERRORS = [nothing_typed, wrong_code, wrong_code_not_known, all_empty]
+ERRORS = [nothing_typed, wrong_code, wrong_code_not_known, all_empty, weak_password]
 STOPS = [too_many_codes, too_many_tries, down, maybe_sent, down_at_confirm]
 STATES = [
     first_visit,
@@ -305,6 +313,43 @@ def test_u17_a_page_turns_around_for_right_to_left(show, state):
         assert typed.text == "alice"
 
 
+FOREIGN = (
+    "<html{}><title>{{% block title %}}{{% endblock %}}</title>"
+    "<main>{{% block content %}}{{% endblock %}}</main></html>"
+)
+
+
+@pytest.mark.requirement("U17", "U25")
+@in_every
+@pytest.mark.parametrize("attributes", [' lang="en"', "", ' lang="he" dir="rtl"'])
+@pytest.mark.parametrize(("language", "direction"), [("ar", "rtl"), ("de", "ltr")])
+def test_u17_u25_a_page_names_its_language_in_any_layout(
+    show, settings, state, attributes, language, direction
+):
+    """A site's layout may have one language for all visitors. Our outermost element names ours."""
+    settings.TEMPLATES = templates(
+        loaders=[
+            (
+                "django.template.loaders.locmem.Loader",
+                {"cognito_reset/base.html": FOREIGN.format(attributes)},
+            ),
+            "django.template.loaders.app_directories.Loader",
+        ]
+    )
+    with translation.override(language):
+        page = show(state)
+    (ours,) = (part for part in page.one("main").parts if not isinstance(part, str))
+    assert (ours["lang"], ours["dir"]) == (language, direction)
+    assert not "".join(part for part in page.one("main").parts if isinstance(part, str)).strip()
+
+
+def test_the_stylesheet_follows_the_pages_direction_not_the_layouts():
+    """No rule needs an attribute of the layout's elements."""
+    css = re.sub(r"/\*.*?\*/", "", asset("css").decode(), flags=re.S)
+    selectors = re.findall(r"[^{};]*(?:dir|lang)\b[^{};]*(?={)", css)
+    assert [selector.strip() for selector in selectors] == ['.cr-page[dir="rtl"] .cr-input']
+
+
 @pytest.mark.requirement("D9")
 @in_every
 def test_d9_a_page_has_nothing_inline_and_nothing_from_elsewhere(show, state):
@@ -384,7 +429,8 @@ def test_links_that_the_site_does_not_have_are_left_out(people, state):
 @with_errors
 def test_u2_the_summary_is_first_and_links_each_error_to_its_field(show, state):
     """
-    The summary has role=alert, for people without JavaScript, and the same texts as the fields.
+    The summary has role=alert, for people without JavaScript, one line for each field, and the same texts
+    as the fields. The rules that a password broke are only beside it.
     """
     page = show(state)
     summary = page.one(role="alert")
@@ -396,9 +442,126 @@ def test_u2_the_summary_is_first_and_links_each_error_to_its_field(show, state):
     assert links
     for link in links:
         field = page.by_id(link["href"][1:])
-        assert f"Error: {link.text}" in page.described_by(field)
+        text = "Use a number (0 to 9)." if state is weak_password else link.text
+        assert f"Error: {text}" in page.described_by(field)
+    assert len({link["href"] for link in links}) == len(links)
     invalid = {field["id"] for field in page.all("input", aria_invalid="true")}
     assert invalid == {link["href"][1:] for link in links}
+
+
+GENERIC = "Choose a longer or more varied password. This one does not meet the rules."
+TOO_SIMILAR = "Choose a password that is not your username or code."
+
+
+def rules_of(page):
+    """Return each rule of the list with its class and the words that are shown or read out."""
+    return [
+        (
+            item.attrs.get("class", ""),
+            *(span.text for span in item.all("span") if "hidden" not in span.attrs),
+        )
+        for item in page.by_id("id_password-rules").all("li")
+        if "data-cr-pattern" in item.attrs
+    ]
+
+
+@pytest.mark.requirement("U2", "U11")
+def test_u11_broken_rules_are_shown_once_with_the_state_of_each(show):
+    """Each rule has words and a class for its mark. One line of the summary links to the field."""
+    page = show(weak_password)
+    assert rules_of(page) == [
+        ("cr-missed", "Error:", "Use at least 8 characters."),
+        ("cr-kept", "Use a lowercase letter (a to z).", "Done"),
+        ("cr-kept", "Use an uppercase letter (A to Z).", "Done"),
+        ("cr-missed", "Error:", "Use a number (0 to 9)."),
+        ("cr-kept", "Use a symbol, such as ! or ?", "Done"),
+    ]
+    (link,) = page.one(role="alert").all("a")
+    assert (link["href"], link.text) == ("#id_password", GENERIC)
+    assert not list(page.all("p", class_="cr-error"))
+    for text in ("Use at least 8 characters.", "Use a number (0 to 9)."):
+        assert page.source.count(text) == 1
+    assert page.by_id("id_password")["aria-invalid"] == "true"
+    assert page.by_id("id_password")["aria-describedby"].split() == ["id_password-rules"]
+
+
+@pytest.mark.requirement("U11")
+@pytest.mark.parametrize("state", [sent, not_known, wrong_code, all_empty, down_at_confirm])
+def test_u11_rules_have_no_state_before_a_password_broke_one(show, state):
+    """The field is empty, so nothing is ticked off and nothing is missed."""
+    states = {(classes, len(texts)) for classes, *texts in rules_of(show(state))}
+    assert states == {("", 1)}
+
+
+VALIDATORS = "django.contrib.auth.password_validation"
+
+
+class OwnValidator:
+    """It has the code of one of our rules, and another text."""
+
+    def validate(self, password, user=None):
+        raise ValidationError("Use 12 runes.", code="password_too_short")
+
+    def get_help_text(self):
+        return "Runes only."
+
+
+@pytest.mark.requirement("U2", "U11")
+@pytest.mark.parametrize(
+    ("password", "validators", "summary", "errors", "missed"),
+    [
+        # Rules, and an error that the list doesn't have.
+        ("alice", [], GENERIC, [TOO_SIMILAR], 4),
+        # One error of the site's validators is the summary's line as well; of several each is shown once.
+        (
+            "Battery-1",
+            [{"NAME": f"{__name__}.OwnValidator"}],
+            "Use 12 runes.",
+            ["Use 12 runes."],
+            0,
+        ),
+        (
+            "Alice-Alice-1",
+            [
+                {"NAME": f"{__name__}.OwnValidator"},
+                {
+                    "NAME": f"{VALIDATORS}.UserAttributeSimilarityValidator",
+                    "OPTIONS": {"max_similarity": 0.3},
+                },
+            ],
+            GENERIC,
+            ["Use 12 runes.", "The password is too similar to the username."],
+            0,
+        ),
+        # Errors of the field itself.
+        (
+            f"{NEW_PASSWORD} ",
+            [],
+            "Remove the space at the start or the end of the password.",
+            None,
+            0,
+        ),
+    ],
+)
+def test_u2_an_error_outside_the_list_of_rules_is_shown_once_at_the_field(
+    show, settings, password, validators, summary, errors, missed
+):
+    """The errors are beside the field. The summary has one line, even if there are several errors."""
+    settings.AUTH_PASSWORD_VALIDATORS = validators
+
+    def refused(client, people):
+        code = next(WRONG_CODES)
+        return post(client, CONFIRM, username="alice", confirmation_code=code, password=password)
+
+    page = show(refused)
+    (link,) = page.one(role="alert").all("a")
+    assert (link["href"], link.text) == ("#id_password", summary)
+    shown = [error.text for error in page.all("p", class_="cr-error")]
+    assert shown == [f"Error: {error}" for error in errors or [summary]]
+    assert [classes for classes, *_ in rules_of(page)].count("cr-missed") == missed
+    field = page.by_id("id_password")
+    assert field["aria-invalid"] == "true"
+    assert field["aria-describedby"].split() == ["id_password-rules", "id_password-error"]
 
 
 @pytest.mark.requirement("U2")

@@ -10,19 +10,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import wraps
 from typing import Any, ClassVar, Final
 
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import RedirectURLMixin
 from django.core.exceptions import SuspiciousOperation
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.http.multipartparser import MultiPartParserError
 from django.middleware.csrf import CsrfViewMiddleware
-from django.shortcuts import redirect, resolve_url
-from django.urls import NoReverseMatch, reverse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.datastructures import MultiValueDict
 from django.utils.decorators import decorator_from_middleware, method_decorator
-from django.utils.functional import Promise
 from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
@@ -31,7 +32,7 @@ from django.views.decorators.clickjacking import xframe_options_deny
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.generic.base import ContextMixin, TemplateResponseMixin, View
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import APIException, ValidationError
 
 from cognito_reset.cognito.errors import (
     MaybeSent,
@@ -40,16 +41,15 @@ from cognito_reset.cognito.errors import (
     Throttled,
     misconfigured,
 )
-from cognito_reset.conf import CognitoResetMisconfigured, conf
-from cognito_reset.pages.forms import PageError, form_values, page_fields
+from cognito_reset.conf import CognitoResetMisconfigured, address_of, conf
+from cognito_reset.pages.forms import PageField, form_values, page_errors, page_fields
 from cognito_reset.pages.session import ResetState
+from cognito_reset.resets.bodies import BODY_LIMIT, body_length, is_utf8
 from cognito_reset.resets.flow import (
-    BODY_LIMIT,
     Attempt,
     CodeRequested,
     Confirmed,
     confirm_reset,
-    is_utf8,
     make_serializer,
     request_code,
     resolve_pool,
@@ -73,19 +73,37 @@ def guarded(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponse
 
     @wraps(view)
     def guard(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        length = request.META.get("CONTENT_LENGTH") or ("" if request.method == "POST" else "0")
-        if not length:  # sent in chunks; over ASGI all of them would be read
-            response = _plain(_("The request doesn't say how long it is."), 411)
-        elif not (length.isdecimal() and len(length) < 10 and int(length) <= BODY_LIMIT):
-            response = _plain(_("The request is too large."), 413)
+        def refuse(text: Any, status: int) -> HttpResponseBase:
+            # Let nobody read the body: neither the CSRF check nor the site's own code.
+            vars(request).update(
+                _body=b"",
+                _post=QueryDict(),
+                _files=MultiValueDict(),
+                csrf_processing_done=True,
+                cognito_reset_refusal=(text, status),  # read in dispatch()
+            )
+            with suppress(SuspiciousOperation):
+                response = view(request, *args, **kwargs)
+                if response.status_code == status:
+                    return response
+            return _plain(text, status)  # the page can't be shown
+
+        length = body_length(request)
+        if length is None:
+            response = refuse(_("The request doesn't say how long it is."), 411)
+        elif length > BODY_LIMIT:
+            response = refuse(_("The request is too large."), 413)
         elif not is_utf8(request):
-            response = _plain(_("The request cannot be read."), 400)
+            response = refuse(_("The request cannot be read."), 400)
         else:
-            request.encoding = "utf-8"  # Django refuses a form whose charset is spelled "utf8"
+            # Django refuses a form whose charset is spelled "utf8". If some middleware has parsed the form,
+            # it can't be parsed once more.
+            if "_post" not in vars(request):
+                request.encoding = "utf-8"
             try:
                 response = view(request, *args, **kwargs)
             except (MultiPartParserError, SuspiciousOperation):  # too many fields, or broken ones
-                response = _plain(_("The request cannot be read."), 400)
+                response = refuse(_("The request cannot be read."), 400)
         # Not "no-referrer": browsers then send "Origin: null", which Django's CSRF check refuses.
         response.headers["Referrer-Policy"] = "same-origin"
         return response
@@ -108,6 +126,7 @@ class PageView(TemplateResponseMixin, ContextMixin, View):
     """What the three pages share. Subclasses may set ``template_name`` and ``extra_context``."""
 
     http_method_names = ["get", "head", "post", "options"]
+    stop_template_name = "cognito_reset/stop.html"
 
     @method_decorator(
         [
@@ -125,15 +144,28 @@ class PageView(TemplateResponseMixin, ContextMixin, View):
         try:
             self.pool = resolve_pool(request, kwargs.get("pool"))
             self.state = ResetState(request, self.pool)
+            if refusal := getattr(request, "cognito_reset_refusal", None):
+                return self.refused(*refusal)
             if getattr(request, "cognito_reset_expired", False):
                 return self.expired()
             return super().dispatch(request, *args, **kwargs)
         except CognitoResetMisconfigured as error:
-            failure = misconfigured(error)
-        # Don't read settings here: one of them can't be used.
-        response = _plain(failure.message, 503)
+            failure: ResetError = misconfigured(error)
+        except ResetError as error:  # one of the site's callables failed, and the page needs it
+            failure = error
+        except APIException as error:  # raised by POOL_RESOLVER
+            text = " ".join(problem.detail for problem in problems(error))
+            return _plain(text, error.status_code)
+        # Don't read settings here, because one of them may be invalid.
+        response = _plain(failure.message, failure.status)
         response.headers["Retry-After"] = str(failure.retry_after)
         return response
+
+    def refused(self, text: str, status: int) -> HttpResponseBase:
+        """Answer a request whose body isn't read."""
+        self.template_name = self.stop_template_name
+        context = self.get_context_data(reason="unreadable", text=text)
+        return self.render_to_response(context, status=status)
 
     def expired(self) -> HttpResponseBase:
         """Answer a request that failed the CSRF check."""
@@ -152,8 +184,8 @@ class PageView(TemplateResponseMixin, ContextMixin, View):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         common = {
-            "sign_in_url": _resolved(conf.sign_in_url),
-            "contact_url": _resolved(conf.contact_url),
+            "sign_in_url": address_of(conf.sign_in_url),
+            "contact_url": address_of(conf.contact_url),
             "request_url": self.url("request"),
             "confirm_url": self.url("confirm"),
         }
@@ -168,7 +200,6 @@ class StepView(RedirectURLMixin, PageView):
 
     step: ClassVar[str]
     fields: ClassVar[Sequence[str]]
-    stop_template_name = "cognito_reset/stop.html"
     success_url: str | None = None
 
     def url(self, name: str) -> str:
@@ -180,8 +211,10 @@ class StepView(RedirectURLMixin, PageView):
 
     def post(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
         username = request.POST.get("username", "")
+        # Outside of the try block: if the rules for passwords fail, the stop page can't be made either.
+        serializer = make_serializer(SERIALIZERS[self.step], self.pool)
         try:
-            values = form_values(request.POST, SERIALIZERS[self.step]())
+            values = form_values(request.POST, serializer)
             result = self.perform(Attempt(self.pool, "pages", request), values)
         except ValidationError as error:
             found = problems(error)
@@ -215,14 +248,10 @@ class StepView(RedirectURLMixin, PageView):
         self, username: str, found: Sequence[Problem] = (), *, status: int = 400
     ) -> HttpResponse:
         known = self.known_username(username)
+        fields = self.page_fields(username, found)
         context = self.get_context_data(
-            fields=self.page_fields(username, found),
-            errors=[
-                PageError(
-                    f"id_{problem.attr}" if problem.attr in self.fields else "", problem.detail
-                )
-                for problem in found
-            ],
+            fields=fields,
+            errors=page_errors(fields, found),
             username=known,
             sent=bool(known) and not found and self.state.note != "required",
             note=self.state.note if known else "",
@@ -251,7 +280,7 @@ class StepView(RedirectURLMixin, PageView):
         """Return the session's username, or "" if another one was typed."""
         return self.state.username if username in ("", self.state.username) else ""
 
-    def page_fields(self, username: str, found: Sequence[Problem] = ()) -> list[Any]:
+    def page_fields(self, username: str, found: Sequence[Problem] = ()) -> list[PageField]:
         serializer = make_serializer(SERIALIZERS[self.step], self.pool)
         return list(page_fields(serializer, self.fields, username, found))
 
@@ -360,14 +389,6 @@ def redirect_to_reset(
 
 def _plain(text: Any, status: int) -> HttpResponseBase:
     return HttpResponse(text, status=status, content_type="text/plain")
-
-
-def _resolved(url: str | None) -> str | None:
-    """Return the address that a setting names, or None if it can't be resolved."""
-    try:
-        return resolve_url(url) if isinstance(url, (str, Promise)) and url else None
-    except NoReverseMatch:
-        return None
 
 
 def _wait(seconds: int) -> str:

@@ -32,16 +32,18 @@
     const status = list.parentElement.querySelector("[data-cr-rules-status]");
     const rules = [...list.querySelectorAll("[data-cr-pattern]")];
     let timer;
-    const left = () => rules.filter((rule) => {
+    // Show the state of each rule, and return the rules that the password breaks.
+    const broken = (isSent) => rules.filter((rule) => {
       const kept = new RegExp(rule.dataset.crPattern, "su").test(input.value);
       rule.classList.toggle("cr-kept", kept);
-      rule.classList.remove("cr-missed");
-      rule.querySelector(".cr-unseen").hidden = !kept;
+      rule.classList.toggle("cr-missed", isSent && !kept);
+      rule.firstElementChild.hidden = !isSent || kept;
+      rule.lastElementChild.hidden = !kept;
       return !kept;
     });
-    const words = (rule) => rule.firstChild.textContent.trim();
+    const words = (rule) => rule.children[1].textContent;
     input.addEventListener("input", () => {
-      const texts = left().map(words);
+      const texts = broken(false).map(words);
       input.removeAttribute("aria-invalid");
       clearTimeout(timer);
       timer = setTimeout(() => {
@@ -50,15 +52,15 @@
       }, 1500);
     });
     input.form.addEventListener("submit", (event) => {
-      const missed = left();
-      if (!input.value || !missed.length) return;
+      const missed = input.value ? broken(true) : [];
+      if (!missed.length) return;
       event.preventDefault();
-      missed.forEach((rule) => rule.classList.add("cr-missed"));
       status.textContent = missed.map(words).join(" ");
       input.setAttribute("aria-invalid", "true");
       input.focus();
     });
-    left(); // the browser may have filled in the field
+    // The browser may have filled in the field. If not, keep the states that the server sent.
+    if (input.value) broken(false);
   });
 
   // Don't send a form whose button is marked as disabled: while the form is being sent, and during the

@@ -9,10 +9,9 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 from django.urls import include, path
 
-from cognito_reset.cognito.service import get_service
 from cognito_reset.pages.views import ConfirmView
 from tests.interfaces import Pages
-from tests.people import NEW_PASSWORD
+from tests.people import NEW_PASSWORD, PASSWORD
 from tests.test_readme import python
 
 HOSTILE = [
@@ -33,16 +32,16 @@ HOSTILE = [
 ]
 
 
-# The documented hook for a site that signs in after a reset.
+# The documented views of a site whose last step leads to the sign-in page.
 documented: dict[str, Any] = {}
-exec(python("views.py"), documented)
+exec(python("views.py, to go on to the sign-in page"), documented)
 
 pages = [path("confirm/", ConfirmView.as_view(success_url="/welcome/"), name="confirm")]
-signing_in = [path("confirm/", documented["SigningIn"].as_view(), name="confirm")]
 urlpatterns = [
+    path("password-reset/confirm/", documented["ResetThenSignIn"].as_view()),
+    path("sign-in/", documented["SignIn"].as_view(template_name="admin/login.html")),
     path("", include("tests.urls")),
     path("own/", include((pages + include("cognito_reset.urls")[0].urlpatterns, "own"))),
-    path("hook/", include((signing_in + include("cognito_reset.urls")[0].urlpatterns, "hook"))),
 ]
 
 
@@ -113,48 +112,49 @@ def test_a_success_url_stands_in_for_the_done_page(people):
     assert client.post("/own/confirm/", data).url == "/own/done/"
 
 
-def reset(client, people, name, path="/hook/confirm/"):
-    data = {"username": name, "confirmation_code": people.code(name), "password": NEW_PASSWORD}
-    response = client.post(path, data)
-    assert response.status_code == 302
-    return response
-
-
-def sub_of(people, name):
-    return get_service().find_user(username=name).sub
+def data_of(people, name):
+    return {"username": name, "confirmation_code": people.code(name), "password": NEW_PASSWORD}
 
 
 @pytest.mark.requirement("D15")
-@pytest.mark.urls("tests.test_next")
-def test_d15_nobody_is_signed_in_unless_the_site_does_it(people):
-    """The documented recipe signs in the local account that has the person's sub."""
-    user = get_user_model().objects.create_user(sub_of(people, "alice"))
+def test_d15_a_reset_signs_nobody_in(people):
+    """This holds even if there is a local user with the same name and a known sub."""
+    get_user_model().objects.create_user("alice", "alice@example.com")
     client = Client()
-    reset(client, people, "alice", "/password-reset/confirm/")
+    assert client.post("/password-reset/confirm/", data_of(people, "alice")).status_code == 302
     assert "_auth_user_id" not in client.session
-    response = reset(client, people, "alice")
-    assert client.session["_auth_user_id"] == str(user.pk)
-    assert "has been changed" in client.get(response.url).content.decode()
 
 
 @pytest.mark.requirement("D15")
 @pytest.mark.urls("tests.test_next")
-def test_d15_the_recipe_never_follows_a_name(people):
-    """Somebody who signs up as "admin" in the pool doesn't become the local superuser of that name."""
+def test_d15_the_documented_views_lead_to_the_sign_in_page(people):
+    """The page shows the name once, no URL contains it, and it signs in only with the right password."""
+    users = get_user_model().objects
+    users.create_user("alice", password=PASSWORD)
+    client = Client()
+    response = client.post("/password-reset/confirm/", data_of(people, "alice"))
+    assert response.url == "/sign-in/"
+    page = client.get("/sign-in/")
+    assert page.context["form"]["username"].value() == "alice"
+    assert "_auth_user_id" not in client.session
+    assert client.get("/sign-in/").context["form"]["username"].value() == ""
+    client.post("/sign-in/", {"username": "alice", "password": "wrong"})
+    assert "_auth_user_id" not in client.session
+    client.post("/sign-in/", {"username": "alice", "password": PASSWORD})
+    assert client.session["_auth_user_id"] == str(users.get().pk)
+
+
+@pytest.mark.requirement("D15")
+@pytest.mark.urls("tests.test_next")
+def test_d15_the_documented_views_sign_no_attacker_in(people):
+    """
+    Somebody who signs up as "admin" in the pool doesn't become the local superuser of that name; and
+    neither does somebody who sends the same request again from another browser.
+    """
     get_user_model().objects.create_superuser("admin")
     people.add("admin", email="mallory@example.com", email_verified="true")
-    client = Client()
-    reset(client, people, "admin")
-    assert "_auth_user_id" not in client.session
-    get_user_model().objects.create_superuser(sub_of(people, "admin"))
-    reset(client, people, "admin")
-    assert "_auth_user_id" not in client.session
-
-
-@pytest.mark.urls("tests.test_next")
-def test_the_recipe_survives_a_look_up_that_fails(people):
-    """A reset that was done stays done."""
-    client = Client()
-    people.emulator.fail_next("ListUsers", "InternalErrorException")
-    response = reset(client, people, "alice")
-    assert "has been changed" in client.get(response.url).content.decode()
+    data = data_of(people, "admin")
+    for client in (Client(), Client()):
+        assert client.post("/password-reset/confirm/", data).url == "/sign-in/"
+        assert client.get("/sign-in/").status_code == 200
+        assert "_auth_user_id" not in client.session

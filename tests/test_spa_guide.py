@@ -13,6 +13,7 @@ from django.urls import include, path
 from cognito_reset.checks import urls as url_checks
 from cognito_reset.checks.urls import check_urls
 from tests.errors import public_errors
+from tests.test_readme import python
 
 ROOT = Path(__file__).resolve().parent.parent
 GUIDE = (ROOT / "docs" / "spa.md").read_text()
@@ -44,9 +45,10 @@ def test_its_code_is_what_runs():
 def test_d18_the_settings_for_another_origin_are_good(settings):
     """Origins one by one, no credentials, and not a word from the checks."""
     pytest.importorskip("corsheaders", reason="django-cors-headers isn't installed")
-    found = re.search(r"```python\n# settings.py\n(.*?)```", GUIDE, re.DOTALL)
+    found = re.search(r"```python\n# settings.py, for another origin\n(.*?)```", GUIDE, re.DOTALL)
     assert found is not None
-    values: dict[str, Any] = {}
+    assert found[1] == python("settings.py, for another origin")  # the README's
+    values: dict[str, Any] = {"INSTALLED_APPS": [], "MIDDLEWARE": []}
     exec(found[1], values)
     cors = {name: value for name, value in values.items() if name.startswith("CORS_")}
     assert {name for name in cors if "ORIGIN" in name or "CREDENTIALS" in name} == {
@@ -54,7 +56,7 @@ def test_d18_the_settings_for_another_origin_are_good(settings):
     }
     for name, value in cors.items():
         setattr(settings, name, value)
-    settings.MIDDLEWARE = [values["MIDDLEWARE"][0], *settings.MIDDLEWARE]
+    settings.MIDDLEWARE = [*values["MIDDLEWARE"], *settings.MIDDLEWARE]
     settings.ROOT_URLCONF = (
         path("api/password-reset/", include("cognito_reset.rest.urls")),
         path("cognito", include("cognito_reset.aws.urls")),

@@ -23,10 +23,10 @@ REQUIRED = "You need to choose a new password before you can sign in."
 
 def shown(*comments: str) -> list[Any]:
     """The URLs from the README's blocks, which run unchanged."""
-    values: dict[str, Any] = {"path": path, "admin": admin, "urlpatterns": []}
+    values: dict[str, Any] = {"urlpatterns": [path("admin/", admin.site.urls)]}
     for comment in comments:
         exec(python(comment), values)
-    return [pattern for pattern in values["urlpatterns"] if pattern is not ...]
+    return list(values["urlpatterns"])
 
 
 urlpatterns = [

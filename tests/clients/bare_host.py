@@ -1,16 +1,22 @@
-"""The endpoint on a host of its own: some mobile clients, and old ones, take no path."""
+"""The endpoint on a host of its own, for clients that ignore the path or accept none."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 
-#: The demo is at 127.0.0.1, and listens to this name as well.
+#: Another name of 127.0.0.1, where the demo and the proxies are.
 NAME = "localhost"
 
 urlpatterns = [path("", include("cognito_reset.aws.urls"))]
+
+
+def url_of(endpoint: str) -> str:
+    """Return the address of the host of its own for the same server as ``endpoint``."""
+    return f"http://{NAME}:{urlsplit(endpoint).port}"
 
 
 def middleware(

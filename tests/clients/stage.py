@@ -15,7 +15,7 @@ from tests.demo import PASSWORD, Visitor
 class Site:
     def __init__(self, url: str, server: Server, pool_id: str) -> None:
         self.url = url
-        self.bare_url = url.replace("127.0.0.1", bare_host.NAME)
+        self.bare_url = bare_host.url_of(url)
         self.server = server
         self.emulator = server.emulator
         self.visitor = Visitor(url)

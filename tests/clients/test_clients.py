@@ -1,14 +1,16 @@
 """
-The clients that people have, and the site in the place of Cognito: with no more than another address
-each of them resets a password, and raises for each refusal what it would raise for Cognito's.
+Real AWS clients with the site as their endpoint. Only the address is changed: each client can reset a
+password, and raises the same errors as for Cognito's own answers.
 """
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
+from tests.clients import replays
 from tests.clients.registry import FORMS, Client, Resends
 from tests.clients.stage import Site
 from tests.demo import NEW_PASSWORD, PASSWORD
@@ -143,7 +145,20 @@ def test_a_password_arrives_whole(client, site):
     assert site.visitor.sign_in(username, password) == (200, "")
 
 
-@pytest.mark.parametrize("form", FORMS)
+def test_a_path_is_lost_on_amazonka_without_credentials(site):
+    """It posts to "/", where a page of the site answers. It needs a host of its own, as docs/aws-sdks.md says."""
+    username = site.new_user()
+    asked = {
+        "operation": "ForgotPassword",
+        "endpoint": f"{site.url}/cognito",
+        "members": {"ClientId": "demo", "Username": username},
+    }
+    with pytest.raises(json.JSONDecodeError):
+        replays.play(replays.CLIENTS["amazonka"], asked)
+    assert site.codes(username) == []
+
+
+@pytest.mark.parametrize("form", FORMS[:2])
 def test_a_variable_is_enough(client_by_variable, site, form):
     """With AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER, no code needs to be changed."""
     environment = {VARIABLE: f"{site.url}{form}"}

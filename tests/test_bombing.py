@@ -268,7 +268,7 @@ def test_a_hook_that_fails_is_no_way_around_it(limited, configure, caplog, make_
     interface = make_interface()
     assert interface.is_unavailable(interface.request("alice"))
     text = "cognito_reset.site_code_failed setting=PRE_SEND_HOOK error=ConnectionError"
-    assert text in caplog.messages
+    assert text in caplog.text
     assert "alice" not in caplog.text
     assert limited.emulator.calls == []
     assert levels() == ["network"]

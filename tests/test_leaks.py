@@ -267,21 +267,14 @@ class Broken(CognitoService):
         raise RuntimeError("a bug of the site's")
 
 
-def failing_resolver(request):
-    raise RuntimeError("a bug of the site's")
-
-
 @pytest.mark.requirement("H1")
 @pytest.mark.parametrize("make_interface", INTERFACES)
-@pytest.mark.parametrize(
-    "changes", [{"SERVICE_CLASS": Broken}, {"POOL_RESOLVER": failing_resolver}]
-)
 def test_h1_the_mail_to_admins_of_a_sites_own_bug_has_no_secret(
-    people, canaries, settings, make_interface, changes
+    people, canaries, settings, make_interface
 ):
     """Django's report shows the locals of frames. In the app's frames all of them are masked."""
     settings.ADMINS = [("Admin", "admin@example.com")] if sys.version_info < (3, 12) else ["a@x.co"]
-    with_settings(settings, **changes)
+    with_settings(settings, SERVICE_CLASS=Broken)
     logger = logging.getLogger("django.request")
     handler = AdminEmailHandler(include_html=True)
     logger.addHandler(handler)
@@ -324,7 +317,7 @@ def test_h3_what_is_typed_forges_no_line(people, log, make_interface):
     """No message contains input, whether it is refused or accepted."""
     for name in ("x\r\n\x1b[31mforged", "forged%0d%0a%s%(name)s"):
         make_interface().request(name)
-        make_interface().confirm(name, code=name, password=f"Aa1-{name}")
+        make_interface().confirm(name, code=f"{name} 000000", password=f"Aa1-{name}")
     ours = [line for line in log.getvalue().splitlines() if "cognito_reset." in line]
     assert len(ours) > 2
     assert "forged" not in str(ours)

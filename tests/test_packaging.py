@@ -121,7 +121,7 @@ def test_app_stays_small():
     sources = [
         path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0] not in optional
     ]
-    assert sum(map(lines_of_code, sources)) < 4100
+    assert sum(map(lines_of_code, sources)) < 4700
 
 
 SETTINGS = """

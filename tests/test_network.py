@@ -676,6 +676,7 @@ proxies = st.sampled_from(
 @given(proxies, header_text, header_text | addresses, header_text)
 @example(ONE, "", "," * 5000, "")
 @example(INSIDE, "10.0.0.1", "10.0.0.2," * 1000, "")
+@example(ONE, "", "64:ff9b:1::1:0:0", "")
 def test_b7_any_header_leads_to_a_canonical_address_or_none(
     proxies: Any, remote: str, hops: str, real_ip: str
 ) -> None:
@@ -693,7 +694,10 @@ def test_b7_any_header_leads_to_a_canonical_address_or_none(
         assert str(parsed) == address
         assert all(parsed in ip_network(network) for network in [*networks, audited])
         sizes = [ip_network(network).prefixlen for network in networks]
-        assert sizes == ([32] if parsed.version == 4 else [64, 56, 48])
+        if parsed in ip_network("64:ff9b:1::/48"):
+            assert sizes == [128]
+        else:
+            assert sizes == ([32] if parsed.version == 4 else [64, 56, 48])
 
 
 @pytest.mark.requirement("B7")

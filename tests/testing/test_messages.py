@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import botocore.session
 import pytest
 
 from tests.testing.world import World
@@ -9,6 +10,10 @@ from tests.testing.world import World
 EMAIL_PATTERN = r"[\p{L}\p{M}\p{S}\p{N}\p{P}\s*]*\{####\}[\p{L}\p{M}\p{S}\p{N}\p{P}\s*]*"
 SMS_PATTERN = r".*\{####\}.*"
 PHONE = {"phone_number": "+15550001234", "phone_number_verified": "true"}
+
+
+def service_model():
+    return botocore.session.Session().get_service_model("cognito-idp")
 
 
 def answering(**response):
@@ -164,6 +169,9 @@ def test_invitation_lacks_something(text):
 
 def test_invitation_by_a_template_without_the_password():
     """Such an invitation isn't delivered, though the user is created."""
+    shape = service_model().shape_for("MessageTemplateType").members["EmailMessage"]
+    if "####" in shape.metadata["pattern"]:
+        pytest.skip("The model of this botocore requires {####} in invitations.")
     template = {"EmailMessage": "Welcome, {username}!"}
     world = World(pool={"AdminCreateUserConfig": {"InviteMessageTemplate": template}})
     world.admin("AdminCreateUser", "carol", **INVITED)

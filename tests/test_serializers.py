@@ -619,11 +619,12 @@ def test_every_field_is_validated_once(monkeypatch):
     """The policy compares the password with what the other fields have found."""
     seen = []
     original = StrictCharField.to_internal_value
-    monkeypatch.setattr(
-        StrictCharField,
-        "to_internal_value",
-        lambda field, data: seen.append(field.field_name) or original(field, data),
-    )
+
+    def counted(field, data):
+        seen.append(field.field_name)
+        return original(field, data)
+
+    monkeypatch.setattr(StrictCharField, "to_internal_value", counted)
     data = {**GOOD, "username": " alice ", "password": "alice"}
     assert codes(data) == {"password": ["password_too_similar"]}
     assert sorted(seen) == sorted(GOOD)

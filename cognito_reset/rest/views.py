@@ -47,8 +47,8 @@ REDIRECTED: Final = "Use POST. If you did, look for a redirect: some clients fol
 
 class StrictJSONParser(BaseParser):
     """
-    A parser for a JSON object in UTF-8. It limits the size, refuses duplicate names, and masks secrets. It
-    doesn't inherit from JSONParser, because DRF reads the whole body before it calls one.
+    A parser for a JSON object in UTF-8. It refuses duplicate names, and masks secrets. It doesn't inherit
+    from JSONParser, because DRF reads the whole body before it calls one. The view has checked the size.
     """
 
     media_type = "application/json"
@@ -61,10 +61,7 @@ class StrictJSONParser(BaseParser):
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
         try:
-            body = stream.read(BODY_LIMIT + 1)
-            if len(body) > BODY_LIMIT:
-                raise TooLarge
-            text = body.decode("utf-8-sig")
+            text = stream.read(BODY_LIMIT).decode("utf-8-sig")
             data = json.loads(text, object_pairs_hook=_each_once, parse_constant=_no_constant)
             if isinstance(data, dict):
                 return data

@@ -244,7 +244,7 @@ def test_the_page_about_the_log_lists_all_hints():
     rows = re.search(r"\| `hint` .*\n\|---.*\n((?:\|.*\n)+)", page)[1].splitlines()
     listed = [hint for row in rows for hint in re.findall("`([A-Z_,]+)`", row.split("|")[1])]
     logged = {*table._HINTS.values()} - {""}
-    for path in (ROOT / "cognito_reset" / "cognito").glob("*.py"):
+    for path in Path(table.__file__).parent.glob("*.py"):
         logged |= {*hints_in(path)}
     assert {"REGION,ENDPOINT_URL", "CLIENT_SECRET"} <= logged
     assert sorted(listed) == sorted(logged)

@@ -41,7 +41,7 @@ from cognito_reset.resets.stores import TAG
 UNSAFE_CACHES: Final = (LocMemCache, DummyCache, FileBasedCache, DatabaseCache)
 # Options of django-redis and of pymemcache. With the last one, add() succeeds whatever the server answers.
 HIDING: Final = ("IGNORE_EXCEPTIONS", "ignore_exc", "default_noreply")
-LONGEST_KEY: Final = 136  # as long as LedgerSlot.key may be, with a slot's number of seven digits
+LONGEST_KEY: Final = 128 + len(":1234567")  # LedgerSlot.key, and the number of a slot
 COGNITO_ATTEMPTS_PER_HOUR: Final = 20  # Cognito's own limit for one user, at the most
 FAR_TOO_MANY: Final = 100  # times the default
 MANY_THREADS: Final = 64  # more than a process of a web server usually has

@@ -96,7 +96,7 @@ class CognitoService:
         self._admin_client: CognitoIdentityProviderClient | None = None
         self._lock = threading.Lock()
         self._total_timeout = total_timeout
-        self.close_breakers()
+        self.forget_answers()
 
     @property
     def admin_client(self) -> CognitoIdentityProviderClient:
@@ -106,8 +106,11 @@ class CognitoService:
                 self._admin_client = prepare(self._make_admin_client())
             return self._admin_client
 
-    def close_breakers(self) -> None:
-        """Call Cognito again, whatever it answered before. Calls that are running don't count any more."""
+    def forget_answers(self) -> None:
+        """
+        Close the circuit breakers, and forget whether the pool is case-sensitive. Calls that are running don't
+        count any more.
+        """
         # Two breakers, because a source of credentials that hangs must not stop what needs none.
         names = {False: self._user_pool_id, True: f"{self._user_pool_id} (signed)"}
         self._breakers = {signed: CircuitBreaker(name) for signed, name in names.items()}
@@ -326,7 +329,7 @@ class CognitoService:
                 client, more = self.client, _not_empty(SecretHash=secret_hash)
         except CognitoResetMisconfigured as error:  # the callable returned an invalid secret
             return errors.misconfigured(error, hint="CLIENT_SECRET")
-        except Exception as error:  # the site's callables for the secret and for the client
+        except Exception as error:  # of the site's callable for the secret, or of boto3
             if not signed:
                 return errors.site_code_failed("CLIENT_SECRET", error)
             result: Any = _failure(error)
@@ -384,7 +387,7 @@ def get_service(pool: str = DEFAULT_POOL) -> CognitoService:
                     calls=_calls,
                     total_timeout=conf.total_timeout_seconds,
                 )
-            except Exception as error:  # of the site's own class
+            except Exception as error:  # SERVICE_CLASS may be the site's own
                 failure = errors.site_code_failed("SERVICE_CLASS", error)
             else:
                 _services[pool] = (state, service)
@@ -396,13 +399,13 @@ def get_service(pool: str = DEFAULT_POOL) -> CognitoService:
 def clients_made_by(factory: ClientFactory) -> Iterator[None]:
     """
     Let ``factory`` make the clients of this process's services, in all threads, as the test kit does.
-    Services with other clients are not used meanwhile. All circuit breakers are closed at the start.
+    Services with other clients are not used meanwhile. At the start, all services forget Cognito's answers.
     """
     global _client_factory
     with _lock:
         before, _client_factory = _client_factory, factory
         for _, service in _services.values():
-            service.close_breakers()
+            service.forget_answers()
     try:
         yield
     finally:

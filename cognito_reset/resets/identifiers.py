@@ -14,6 +14,8 @@ from typing import Final
 from django.conf import settings
 from django.utils.crypto import salted_hmac
 
+from cognito_reset.cognito.users import attribute_like
+
 try:
     import phonenumbers
 except ImportError:  # conf then accepts no PHONE_REGION, so e164() isn't called
@@ -47,8 +49,8 @@ _TRUNK_ZERO: Final = (
 )
 # The same, but there are toll-free numbers that begin with 00.
 _TRUNK_ZERO_AND_00: Final = "62|66|8[12]|91|359|598"
-# What is dialled within the country only: 0, or 8 in Russia, Kazakhstan, Lithuania and Turkmenistan, 80 in
-# Belarus, and 06 in Hungary. The lengths are those that only such numbers have.
+# A country code, and a prefix that is dialled only within the country: 0, or 8 in Russia, Kazakhstan, Lithuania
+# and Turkmenistan, 80 in Belarus, and 06 in Hungary. No complete number without the prefix has these lengths.
 _TRUNK_PREFIX: Final = re.compile(
     rf"(\+(?:{_TRUNK_ZERO}|{_TRUNK_ZERO_AND_00}))0(?=[1-9])|(?=.{{13}}$)(\+(?:7|370|993))8"
     r"|(\+375)80(?=\d{9}$)|(\+36)06(?=\d{8,9}$)"
@@ -68,7 +70,6 @@ _LABEL: Final = r"[^\x00-,./:-@\[-^`{-\x7f]+"  # of ASCII, only letters, digits,
 _EMAIL_ADDRESS: Final = re.compile(
     rf"""(?:"[^"]*"|[^\s"()<>\[\]:;,\\@]+)@(?:\[[^\s\[\]]+\]|{_LABEL}(?:\.{_LABEL})*)"""
 )
-_SUB: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 def keyed_hash(purpose: str, *parts: str, secret_key: str | bytes | None = None) -> str:
@@ -141,7 +142,7 @@ def may_be_email_address(text: str) -> bool:
 
 def is_sub(text: str) -> bool:
     """Check whether ``text`` has the form of a sub, which Cognito accepts instead of a username."""
-    return bool(_SUB.fullmatch(text))
+    return attribute_like(text.lower()) == "sub"
 
 
 def e164(text: str, region: str) -> str:

@@ -49,7 +49,7 @@ TEMPLATES = [
 ]
 
 DATABASE = os.environ.get("DATABASE", "sqlite")
-_DATABASES: dict[str, dict[str, Any]] = {
+DATABASE_SETTINGS: dict[str, dict[str, Any]] = {
     "sqlite": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"},
     # A file, so that threads and processes meet real locks.
     "sqlite-file": {
@@ -74,7 +74,7 @@ _DATABASES: dict[str, dict[str, Any]] = {
         "PASSWORD": os.environ.get("MARIADB_PASSWORD", ""),
     },
 }
-DATABASES = {"default": _DATABASES[DATABASE]}
+DATABASES = {"default": DATABASE_SETTINGS[DATABASE]}
 
 # Django 6.1's name for EMAIL_BACKEND, which older versions ignore.
 MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}

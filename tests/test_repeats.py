@@ -530,7 +530,10 @@ def test_a_later_repeat_still_knows_that_other_devices_were_signed_out(
 def test_a_repeat_knows_that_a_receiver_ended_the_sessions(limited):
     """Without SIGN_OUT_EVERYWHERE, a repeat doesn't wait, but one after the receiver shows the sign-out."""
     code = limited.code("alice")
-    receiver = lambda **_: SIGNED_OUT  # noqa: E731
+
+    def receiver(**_):
+        return SIGNED_OUT
+
     password_reset_confirmed.connect(receiver)
     try:
         assert REST().confirm("alice", code, NEW_PASSWORD).status_code == 200

@@ -46,6 +46,23 @@ WORDS: Final[dict[str, dict[str, tuple[str, str]]]] = {
         "CodeMismatchException: Incorrect confirmation code": (WRONG_CODE, "confirm-wrong-legacy"),
     },
 }
+#: Of both servers: in a pool that isn't case-sensitive, AWS shows names in lower case.
+KEEPS_CASE: Final = (
+    _deviation(
+        "A name has the case that it was created with.",
+        "Eve FORCE_CHANGE_PASSWORD",
+        """
+        list-made-as-Eve-by-Eve-insensitive
+        """,
+    ),
+    _deviation(
+        "So nobody has the name in lower case.",
+        "nobody",
+        """
+        list-made-as-Eve-by-eve-insensitive
+        """,
+    ),
+)
 #: What the other servers answer instead, after WORDS.
 DEVIATIONS: Final[dict[str, tuple[Deviation, ...]]] = {
     "moto": (
@@ -115,20 +132,7 @@ DEVIATIONS: Final[dict[str, tuple[Deviation, ...]]] = {
             sign-in-mfa-confirmed-by-phone sign-in-mfa-no-factor
             """,
         ),
-        _deviation(
-            "A name has the case that it was created with.",
-            "Eve FORCE_CHANGE_PASSWORD",
-            """
-            list-made-as-Eve-by-Eve-insensitive
-            """,
-        ),
-        _deviation(
-            "So nobody has the name in lower case.",
-            "nobody",
-            """
-            list-made-as-Eve-by-eve-insensitive
-            """,
-        ),
+        *KEEPS_CASE,
         _deviation(
             "Who isn't there is an unknown client; nothing else was looked at before.",
             "ResourceNotFoundException: CLIENT",
@@ -289,20 +293,7 @@ DEVIATIONS: Final[dict[str, tuple[Deviation, ...]]] = {
             sign-in-mfa-confirmed-by-phone sign-in-mfa-no-factor
             """,
         ),
-        _deviation(
-            "A name has the case that it was created with.",
-            "Eve FORCE_CHANGE_PASSWORD",
-            """
-            list-made-as-Eve-by-Eve-insensitive
-            """,
-        ),
-        _deviation(
-            "So nobody has the name in lower case.",
-            "nobody",
-            """
-            list-made-as-Eve-by-eve-insensitive
-            """,
-        ),
+        *KEEPS_CASE,
         _deviation(
             "It has no PreventUserExistenceErrors, aliases or pools without case, and looks at no form.",
             MISSING,

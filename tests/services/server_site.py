@@ -18,7 +18,7 @@ from django.core.wsgi import get_wsgi_application
 from django.urls import include, path
 
 from tests.services.stores import CACHES
-from tests.settings import MIDDLEWARE, TEMPLATES
+from tests.settings import INSTALLED_APPS, MIDDLEWARE, TEMPLATES
 
 MEMORY = {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
 in_cluster = "REDIS_CLUSTER" in os.environ
@@ -27,15 +27,7 @@ settings.configure(
     ALLOWED_HOSTS=["127.0.0.1", ".amazonaws.com", ".on.aws"],
     ROOT_URLCONF=__name__,
     USE_TZ=True,
-    INSTALLED_APPS=[
-        "django.contrib.auth",
-        "django.contrib.contenttypes",
-        "django.contrib.messages",
-        "django.contrib.sessions",
-        "django.contrib.staticfiles",
-        "rest_framework",
-        "cognito_reset",
-    ],
+    INSTALLED_APPS=INSTALLED_APPS,
     MIDDLEWARE=MIDDLEWARE,
     TEMPLATES=TEMPLATES,
     STATIC_URL="/static/",

@@ -24,6 +24,7 @@ import pytest
 from cognito_reset.testing import Emulator, Trickle
 from cognito_reset.testing.server import Server, serve
 from tests.services.stores import need
+from tests.settings import DATABASE_SETTINGS
 
 pytestmark = [pytest.mark.services, pytest.mark.slow]
 
@@ -60,14 +61,7 @@ class PostgreSQL:
         import psycopg
 
         self.name = f"site_code_{uuid4().hex}"
-        self.settings = {
-            "ENGINE": "django.db.backends.postgresql",
-            "NAME": self.name,
-            "HOST": os.environ.get("POSTGRES_HOST", "127.0.0.1"),
-            "PORT": os.environ.get("POSTGRES_PORT", "5432"),
-            "USER": os.environ.get("POSTGRES_USER", "postgres"),
-            "PASSWORD": os.environ.get("POSTGRES_PASSWORD", ""),
-        }
+        self.settings = {**DATABASE_SETTINGS[self.store], "NAME": self.name}
         names = {"host": "HOST", "port": "PORT", "user": "USER", "password": "PASSWORD"}
         own = {name: self.settings[key] for name, key in names.items()}
         self._connection = psycopg.connect(dbname="postgres", autocommit=True, **own)
@@ -94,14 +88,7 @@ class MariaDB:
     def __init__(self) -> None:
         database: Any = importlib.import_module("MySQLdb")  # it has no types
         self.name = f"site_code_{uuid4().hex}"
-        self.settings = {
-            "ENGINE": "django.db.backends.mysql",
-            "NAME": self.name,
-            "HOST": os.environ.get("MARIADB_HOST", "127.0.0.1"),
-            "PORT": os.environ.get("MARIADB_PORT", "3306"),
-            "USER": os.environ.get("MARIADB_USER", "root"),
-            "PASSWORD": os.environ.get("MARIADB_PASSWORD", ""),
-        }
+        self.settings = {**DATABASE_SETTINGS[self.store], "NAME": self.name}
         names = {"host": "HOST", "user": "USER", "password": "PASSWORD"}
         own = {name: self.settings[key] for name, key in names.items()}
         self._connection = database.connect(port=int(self.settings["PORT"]), **own)

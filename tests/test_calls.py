@@ -227,6 +227,7 @@ def test_a_thread_that_cannot_be_started_is_busy(monkeypatch):
 # The call itself
 
 
+@pytest.mark.requirement("C15")
 def test_the_callers_context_goes_along():
     """A call sees trace and log ids. Its own changes don't get back to the caller."""
     variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="")
@@ -246,6 +247,7 @@ def test_an_error_is_returned():
     assert run(Calls(1), lambda: REFUSAL) is REFUSAL
 
 
+@pytest.mark.requirement("C15")
 @pytest.mark.parametrize("error", [ValueError("s3cret"), SystemExit("s3cret")], ids=repr)
 def test_what_a_call_raises_does_not_leave_its_thread(caplog, error):
     """A call must not raise. If it does, its outcome is unknown."""

@@ -48,7 +48,7 @@ def tracing() -> Iterator[Tracing]:
     tracing.provider.shutdown()
 
 
-@pytest.mark.requirement("H1")
+@pytest.mark.requirement("C15", "H1")
 def test_the_spans_of_both_calls_are_children_of_the_requests(people, tracing):
     """A span has neither the code nor the password nor the client's secret in it."""
     with tracing.tracer.start_as_current_span("POST request"):

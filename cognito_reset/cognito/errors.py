@@ -301,7 +301,7 @@ def misconfigured(error: CognitoResetMisconfigured, *, hint: str = "") -> Miscon
 
 
 def site_code_failed(setting: str, error: Exception) -> Misconfigured:
-    """Log which of the site's callables failed, and at which line, and return the error for clients."""
+    """Log the setting whose callable failed, and the line. Return the error that callers may see."""
     place = (setting, type(error).__name__, failing_line(error))
     logger.critical("cognito_reset.site_code_failed setting=%s error=%s at=%s", *place)
     return Misconfigured(aws_code=type(error).__name__, hint=setting)
@@ -317,8 +317,9 @@ _LIBRARIES: Final = (
 
 def failing_line(error: BaseException) -> str:
     """
-    Return the file and line where ``error`` was raised. If lines of the site's own code led there, return the
-    innermost of them. This is logged instead of the exception's text, which may contain a secret.
+    Return the file and line of the site's own code that raised ``error``, or that called what raised it. Return
+    the innermost line if none is the site's own. The log has this instead of the exception's text, which may
+    contain a secret.
     """
     lines = [(frame.f_code.co_filename, line) for frame, line in walk_tb(error.__traceback__)]
     own = [line for line in lines if not line[0].startswith(_LIBRARIES)]

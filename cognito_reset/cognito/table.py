@@ -201,7 +201,7 @@ def _pattern(operation: str, code: str, text: str) -> str | None:
 
 
 def _longest_match(patterns: Iterable[str], text: str) -> str | None:
-    # Cognito repeats a value that it refuses. It is what a visitor typed, and could look like any text here.
+    # Cognito's text repeats the value that it refuses. A visitor typed that value, so it must match no pattern.
     text = re.sub(r"Value '.*' at '", "Value at '", text, flags=re.DOTALL)
     found = [pattern for pattern in patterns if re.match(pattern, text, re.DOTALL)]
     return max(found, key=len, default=None)

@@ -59,7 +59,7 @@ class Attempt:
     """
     What is known of a request. ``interface`` is "pages", "rest", "aws" or "python"; ``request`` is
     ``None`` outside of an HTTP request, where the limits of networks don't apply; ``invocation_id`` is the same for all
-    tries if a client retries by itself; ``username`` is set once it is validated.
+    tries of a client that retries by itself; ``username`` is "" until it is validated.
     """
 
     pool: str

@@ -182,7 +182,7 @@ class Reservation:
             self._keep(number)
 
     def conclude(self, *, signed_out: bool) -> None:
-        """Tell repeats of a success whether the person's other sessions were ended."""
+        """Store whether the person's other sessions were ended, for repeats of a success."""
         if signed_out or self.state == "following_up":
             self._keep(SIGNED_OUT if signed_out else SUCCESS)
 

@@ -17,8 +17,8 @@ T = TypeVar("T")
 
 def run_site_code(setting: str, call: Callable[[], T], *answers: type[Exception]) -> T:
     """
-    Return what one of the site's callables returns. Its ValidationErrors, which are shown to the person, and
-    exceptions of the types ``answers`` are raised. Any other one is logged and raised as Misconfigured.
+    Call one of the site's callables, and return its result. Raise its ValidationErrors, which are shown to
+    the person, and its exceptions of the types ``answers``. Log any other exception, and raise Misconfigured.
     """
     failure: Exception
     try:

@@ -53,7 +53,7 @@ class Emulator:
     boto3 client on which the emulator is mounted, or over HTTP (``serve()``). An emulator can be
     used from many threads. It stores nothing outside of this process.
 
-    ``region`` is that of new pools, unless the signature of a request names another one.
+    ``region`` is the Region of new pools, unless the signature of the request names another Region.
 
     With a ``seed``, ids, secrets and codes are the same each time. ``now`` replaces the clock, and
     ``new_code`` creates the codes.

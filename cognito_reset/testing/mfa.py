@@ -185,7 +185,7 @@ def _check_factor(user: User, factor: str) -> None:
 
 
 def associate_software_token(state: State, request: Request) -> dict[str, Any]:
-    """Give the user a new secret for an authenticator app, in place of the old one at once."""
+    """Return a new secret for an authenticator app. It replaces the user's old secret at once."""
     pool, user, session = _holder(state, request)
     if "SOFTWARE_TOKEN_MFA" not in offered(pool):
         raise CognitoError(

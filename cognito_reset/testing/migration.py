@@ -13,7 +13,7 @@ from cognito_reset.testing.users import User
 
 def migrated(state: State, pool: Pool, client: Client, request: dict[str, Any]) -> User | None:
     """
-    Create and return the user whom the pool's migration trigger knows, or return ``None``.
+    Call the pool's migration trigger. If it returns a user, create and return that user, or else return ``None``.
 
     The user's name is the ``username`` among the attributes of the trigger's answer
     (https://github.com/jagregory/cognito-local/issues/277), or else what the person typed. An email
@@ -53,7 +53,7 @@ def migrated(state: State, pool: Pool, client: Client, request: dict[str, Any]) 
         pairs = [{"Name": name, "Value": attributes[name]} for name in attributes]
         set_attributes(state, pool, user, pairs, force=bool(response.get("forceAliasCreation")))
     except CognitoError:
-        # ForgotPassword has no error of its own for that (botocore's model). Sign-ins get this one.
+        # Sign-in has this error. ForgotPassword has none for a failed migration (botocore's model).
         raise CognitoError(
             "UserNotFoundException", f"Exception migrating user in app client {client.id}"
         ) from None

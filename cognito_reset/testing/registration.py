@@ -9,7 +9,7 @@ from cognito_reset.testing.pools import Pool, is_email
 from cognito_reset.testing.state import State
 from cognito_reset.testing.users import User
 
-#: Their case counts only if that of usernames does (botocore's model, UsernameConfiguration).
+#: In lower case unless the pool's usernames are case-sensitive (botocore's model, UsernameConfiguration).
 _FOLDED: Final = ("email", "preferred_username")
 
 

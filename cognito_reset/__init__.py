@@ -1,3 +1,5 @@
 from __future__ import annotations
 
-__version__ = "0.1.0"
+__all__ = ["__version__"]
+
+__version__ = "1.0.0rc1"

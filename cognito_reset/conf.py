@@ -8,49 +8,34 @@ a value that can't be used. The system checks and docs/settings.md come from the
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
-from functools import lru_cache
-from importlib import import_module
-from ipaddress import IPv4Network, IPv6Network, ip_network
-from operator import attrgetter, methodcaller
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 
 from django.conf import settings
-from django.contrib.auth import get_user_model
-from django.core.cache import InvalidCacheBackendError, caches
-from django.core.cache.backends.redis import RedisCache
 from django.core.exceptions import ImproperlyConfigured
-from django.shortcuts import resolve_url
-from django.urls import NoReverseMatch
 from django.utils.functional import Promise
-from django.utils.module_loading import import_string
 
-from cognito_reset.secret import Secret
+from cognito_reset import parsers
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
     from django.http import HttpRequest
+
+__all__ = ["DEFAULT_POOL", "CognitoResetMisconfigured"]
 
 T = TypeVar("T")
 N = TypeVar("N", int, float)
 T_co = TypeVar("T_co", covariant=True)
 
 DEFAULT_POOL: Final = "default"
-SIGN_IN_NAMES: Final = ("username", "email", "phone_number")
-DEFAULT_LIMITS: Final = {
-    "request": {"identifier": "1/m,3/h", "network": "20/h", "site": "1000/h"},
-    "confirm": {"identifier": "5/15m,7/h", "network": "60/h", "site": "3000/h"},
-}
-UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 class CognitoResetMisconfigured(ImproperlyConfigured):
     """
     A setting can't be used. This is no ``ResetError``, so that nothing takes it for an answer from
-    Cognito: the interfaces log it and answer 503 without any detail.
+    Cognito: the interfaces log it. Pages, REST and AWS answer 503 without any detail; the admin shows that the set-up
+    has to be checked.
     """
 
 
@@ -59,7 +44,7 @@ class Setting(Generic[T_co]):
     """
     A key, declared as the class attribute of the same name in lower case.
 
-    ``parse`` returns the value of the attribute, or raises one of ``REASONS``. ``accepts`` describes the
+    ``parse`` returns the value of the attribute, or raises one of ``parsers.REASONS``. ``accepts`` describes the
     values that the key can have, for the hint of the system check ``id``. ``doc`` describes the key.
     """
 
@@ -106,88 +91,20 @@ def parsed(parse: Callable[[Any], T], value: Any, name: str) -> T | CognitoReset
     """
     try:
         return parse(value)
-    except REASONS as reason:
+    except parsers.REASONS as reason:
         return CognitoResetMisconfigured(f"{name} can't be used: {str(reason).rstrip('.')}.")
-
-
-def suggestion(word: object, known: Iterable[str]) -> str:
-    """Return ' (did you mean "…"?)' with the nearest known word, or an empty string."""
-    by_lower = {name.lower(): name for name in known}
-    found = get_close_matches(str(word).lower(), by_lower, n=1)
-    return f' (did you mean "{by_lower[found[0]]}"?)' if found else ""
-
-
-# Parsers: each returns the value to use, or raises one of these errors. Their texts end the sentence
-# "… can't be used: …", and never show a value that may be a secret.
-REASONS: Final = (ValueError, ImportError, InvalidCacheBackendError)
-
-
-def _optional(parse: Callable[[Any], T]) -> Callable[[Any], T | None]:
-    """Treat an empty string as None, because a missing environment variable is often read as one."""
-    return lambda value: None if value in (None, "") else parse(value)
-
-
-def _instance_of(*types: type) -> Callable[[Any], Any]:
-    def parse(value: Any) -> Any:
-        if not isinstance(value, types):
-            raise ValueError(f"it is of the type {type(value).__name__}")
-        return value
-
-    return parse
-
-
-def _matching(pattern: str) -> Callable[[Any], str]:
-    def parse(value: Any) -> str:
-        if not (isinstance(value, str) and re.fullmatch(pattern, value, re.ASCII)):
-            raise ValueError("it does not have the right form")
-        return value
-
-    return parse
-
-
-def _function(value: Any) -> Callable[..., Any]:
-    if isinstance(value, str):
-        if not re.fullmatch(r"\w+(\.\w+)+", value):
-            raise ValueError("it is not a dotted path")
-        try:
-            value = import_string(value)
-        except ImportError:
-            raise
-        except Exception as error:  # the module's own error, whose text may contain a secret
-            raise ValueError(f"its module raises {type(error).__name__}") from None
-    if not callable(value):
-        raise ValueError("it is not callable")
-    return value  # type: ignore[no-any-return]
-
-
-def _names(value: Any) -> frozenset[str]:
-    return frozenset(_strings(_instance_of(list, tuple, set, frozenset)(value)))
-
-
-def _texts(value: Any) -> dict[str, str]:
-    texts: dict[str, str] = dict(_instance_of(Mapping)(value))
-    _strings([*texts, *texts.values()])
-    return texts
-
-
-def _proxies(value: Any) -> dict[str, str]:
-    return _texts(_only(("http", "https"), "scheme", value))
-
-
-def _strings(values: Any) -> Any:
-    if not all(isinstance(text, str) for text in values):
-        raise ValueError("it contains something other than strings")
-    return values
 
 
 def _client_metadata(value: Any) -> Callable[[HttpRequest | None], dict[str, str]]:
     if isinstance(value, Mapping):
-        texts = _texts(value)
+        texts = parsers.texts(value)
         return lambda request: texts.copy()
-    function = _function(value)
+    function = parsers.function(value)
 
     def client_metadata(request: HttpRequest | None) -> dict[str, str]:
-        texts = parsed(_texts, function(request), 'The result of COGNITO_RESET["CLIENT_METADATA"]')
+        texts = parsed(
+            parsers.texts, function(request), 'The result of COGNITO_RESET["CLIENT_METADATA"]'
+        )
         if isinstance(texts, CognitoResetMisconfigured):
             raise texts
         return texts
@@ -195,153 +112,8 @@ def _client_metadata(value: Any) -> Callable[[HttpRequest | None], dict[str, str
     return client_metadata
 
 
-def _cognito_username(value: Any) -> Callable[[AbstractBaseUser], str]:
-    source: Callable[[AbstractBaseUser], Any]
-    if value is None:
-        source = methodcaller("get_username")
-    elif isinstance(value, str) and "." not in value:
-        if not hasattr(get_user_model(), value):
-            raise ValueError("the user model has no such attribute")
-        source = attrgetter(value)
-    else:
-        source = _function(value)
-    return lambda user: "" if (name := source(user)) is None else str(name)
-
-
-@dataclass(frozen=True)
-class Rate:
-    """At most ``limit`` attempts in any ``seconds``."""
-
-    limit: int
-    seconds: int
-
-
-def parse_rates(text: str) -> tuple[Rate, ...]:
-    """Return the rates in a text such as "20/h", "5/15m" or "1/m,3/h"."""
-    rates: dict[int, Rate] = {}
-    for part in str(text).split(","):
-        match = re.fullmatch(r"\s*([1-9][0-9]{0,6})/([1-9][0-9]{0,5})?([smhd])\s*", part)
-        seconds = int(match[2] or 1) * UNITS[match[3]] if match else 0
-        if match is None or seconds in rates:
-            raise ValueError(f'"{text}" is not like "20/h" or "1/m,3/h"')
-        rates[seconds] = Rate(int(match[1]), seconds)
-    return tuple(rates.values())
-
-
-def _only(known: Iterable[str], kind: str, value: Any) -> dict[str, Any]:
-    for name in _instance_of(Mapping)(value):
-        if name not in known:
-            raise ValueError(f'it has an unknown {kind} "{name}"{suggestion(name, known)}')
-    return dict(value)
-
-
-def _limits(value: Any) -> Mapping[str, Mapping[str, tuple[Rate, ...]]] | None:
-    if value is False:
-        return None
-    limits, changes = {}, _only(DEFAULT_LIMITS, "step", value)
-    for step, default in DEFAULT_LIMITS.items():
-        levels = {**default, **_only(default, "level", changes.get(step, {}))}
-        limits[step] = {
-            level: () if rates is None else parse_rates(rates) for level, rates in levels.items()
-        }
-    return limits
-
-
-def _limits_cache(value: Any) -> str:
-    alias: str = _instance_of(str)(value)
-    if isinstance(caches[alias], RedisCache):
-        import_module("redis")  # Django itself imports it only at the first command
-    return alias
-
-
-def _trusted_proxies(value: Any) -> Mapping[str, Any]:
-    """Return the value, with the networks of CIDRS parsed."""
-    match [*_only(("COUNT", "CIDRS", "HEADER"), "key", value).items()]:
-        case [("COUNT", int(count))] if count > 0 and count is not True:
-            return {"COUNT": count}
-        case [("HEADER", str(header))] if re.fullmatch(r"[A-Za-z0-9-]+", header):
-            return {"HEADER": header}
-        case [("CIDRS", [_, *_] as cidrs)]:
-            return {"CIDRS": [_proxy_network(str(cidr)) for cidr in cidrs]}
-    raise ValueError("it does not have the right form")
-
-
-@lru_cache
-def _proxy_network(cidr: str) -> IPv4Network | IPv6Network:
-    network = ip_network(cidr)
-    if network.prefixlen < 7:  # fc00::/7 and 10.0.0.0/8 are the largest private networks
-        raise ValueError(f"{network} contains visitors, whose headers can't be believed")
-    return network
-
-
-def _pools(value: Any) -> Mapping[str, Mapping[str, Any]]:
-    if not (isinstance(value, Mapping) and value):
-        raise ValueError("it is not a dict with at least one pool")
-    if not all(isinstance(alias, str) and isinstance(value[alias], Mapping) for alias in value):
-        raise ValueError("it contains something other than names and dicts")
-    return value
-
-
-def _secret(value: Any) -> Secret | Callable[[], str] | None:
-    return value if callable(value) else parse_secret(value)
-
-
-def parse_secret(value: Any) -> Secret | None:
-    """Return the app client's secret. The errors name what files and secrets managers often add to it."""
-    text = value.reveal() if isinstance(value, Secret) else value
-    if text in (None, ""):
-        return None
-    if _instance_of(str)(text).lstrip().startswith(("{", "[")):
-        raise ValueError("it is JSON; the secret is one of the values in it")
-    if text != text.strip():
-        kind = "a line break" if re.search(r"^[\r\n]|[\r\n]$", text) else "a space or tab"
-        raise ValueError(f"it begins or ends with {kind}")
-    if text[0] in "\"'":
-        raise ValueError("it has quotes around it")
-    if not 24 <= len(text) <= 64:  # ClientSecretType in botocore's model, as is the pattern
-        raise ValueError(f"its length is {len(text)}, and a secret has 24 to 64 characters")
-    if not re.fullmatch(r"[\w+]+", text, re.ASCII):
-        raise ValueError("it has other characters than letters, digits, _ and +")
-    return Secret(text)
-
-
-def _file(value: Any) -> str:
-    if not Path(_instance_of(str, Path)(value)).is_file():
-        raise ValueError("there is no such file")
-    return str(value)
-
-
-def _password_policy(value: Any) -> Mapping[str, Any] | Literal["pool"]:
-    """Accept Cognito's PasswordPolicyType, as DescribeUserPool returns it."""
-    if value == "pool":
-        return "pool"
-    numbers = ("MinimumLength", "PasswordHistorySize", "TemporaryPasswordValidityDays")
-    flags = ("RequireLowercase", "RequireUppercase", "RequireNumbers", "RequireSymbols")
-    policy = _only((*numbers, *flags), "rule", value)
-    for rule, wanted in policy.items():
-        if type(wanted) is not (bool if rule in flags else int):
-            raise ValueError(f"{rule} is of the type {type(wanted).__name__}")
-    if not 6 <= policy.get("MinimumLength", 8) <= 99:
-        raise ValueError("MinimumLength is not from 6 to 99")
-    return policy
-
-
-def _sign_in_with(value: Any) -> tuple[str, ...]:
-    given = _names(SIGN_IN_NAMES if value in (None, "") else value)
-    names = _only(SIGN_IN_NAMES, "name", dict.fromkeys(given))
-    if not names:
-        raise ValueError("it is empty")
-    return tuple(name for name in SIGN_IN_NAMES if name in names)
-
-
-def _phone_region(value: Any) -> str:
-    if not (isinstance(value, str) and value in import_module("phonenumbers").SUPPORTED_REGIONS):
-        raise ValueError("it is not the code of a country")
-    return value
-
-
 def _flag(default: bool, doc: str) -> Setting[bool]:
-    return Setting(_instance_of(bool), "E013", "`True` or `False`", doc, default)
+    return Setting(parsers.instance_of(bool), "E013", "`True` or `False`", doc, default)
 
 
 def _number(default: N, least: float, most: float, doc: str) -> Setting[N]:
@@ -366,55 +138,19 @@ def _link(more: str, doc: str) -> Setting[str | None]:
         is_lazy = isinstance(value, Promise)
         if not is_lazy and value in (None, ""):
             return None
-        text: str = _instance_of(str, Promise)(value)
-        if is_lazy or re.fullmatch(_URL_NAME, text):
+        text: str = parsers.instance_of(str, Promise)(value)
+        if is_lazy or re.fullmatch(parsers.URL_NAME, text):
             return text
-        if not is_address(text) or (re.match(_NO_PAGE, text) and not more):
+        if not parsers.is_address(text) or (re.match(parsers.NO_PAGE, text) and not more):
             raise ValueError("it is not an address")
         return text
 
     return Setting(parse, "E014", accepts, doc)
 
 
-def is_region(text: str) -> bool:
-    return bool(re.fullmatch(_REGION, text))
-
-
-def is_address(text: str) -> bool:
-    """Check whether a link on a page may have this text as its address."""
-    # Browsers ignore line breaks and tabs: "java\nscript:" is a scheme for them.
-    is_plain = text.isprintable() and text == text.strip()
-    return is_plain and bool(re.match(_ADDRESS, text))
-
-
-def address_of(link: str | None) -> str | None:
-    """Return the address that a setting names, or None if it can't be resolved."""
-    try:
-        text = str(link or "")
-        address = text if re.match(_NO_PAGE, text) else resolve_url(text)
-    except NoReverseMatch:
-        return None
-    return address if is_address(address) else None
-
-
 def _hook(takes: str, doc: str) -> Setting[Callable[..., Any] | None]:
     accepts = f"a callable that takes {takes}, or its dotted path"
-    return Setting(_optional(_function), "E015", accepts, doc)
-
-
-# How the address of a link begins: with one of these schemes, or with one slash. Other links depend on the
-# page's own address, and browsers take "//" and "/\\" for the beginning of another host.
-_HOST: Final = r"(\[[0-9a-f:.]+\]|[\w-]+(\.[\w-]+)*\.?)(:[0-9]{1,5})?"
-_ADDRESS: Final = rf"(?i)https?://([^\s/?#\\@]*@)?{_HOST}([/?#]|$)|mailto:.|tel:[+0-9]|/(?![/\\])"
-_NO_PAGE: Final = r"(?i)(mailto|tel):"  # addresses that don't lead to a page
-# The name of a URL pattern, with namespaces. A text that begins like a URL isn't one.
-_URL_NAME: Final = r"(?i)(?!(https?|javascript|mailto|tel|vbscript):)[\w.-]+(:[\w.-]+)*"
-_REGION: Final = r"[a-z]{2,8}(-[a-z]+)+-[0-9]{1,2}"
-# UserPoolIdType and ClientIdType in botocore's model.
-_USER_POOL_ID: Final = r"(?!.{56})[\w-]+_[0-9a-zA-Z]+"
-_CLIENT_ID: Final = r"[\w+]{1,128}"
-# What botocore accepts as an endpoint, without user, query and fragment.
-_URL: Final = r"(?i)https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?(/[^\s?#@\\]*)?"
+    return Setting(parsers.optional(parsers.function), "E015", accepts, doc)
 
 
 # Each declaration has, in this order: the parser, the check's id, what the key accepts, what it does.
@@ -429,42 +165,42 @@ class PoolSettings:
 
     # fmt: off
     region = Setting(
-        _matching(_REGION), "E005", 'the name of the Region, such as `"eu-west-1"`',
+        parsers.matching(parsers.REGION), "E005", 'the name of the Region, such as `"eu-west-1"`',
         "The AWS Region of the pool.", required=True)
     user_pool_id = Setting(
-        _matching(_USER_POOL_ID), "E006",
+        parsers.matching(parsers.USER_POOL_ID), "E006",
         'the pool\'s id, such as `"eu-west-1_AbCdEfGhI"`, not its name or ARN',
         "The user pool.", required=True)
     client_id = Setting(
-        _matching(_CLIENT_ID), "E007", "the app client's id: letters and digits",
+        parsers.matching(parsers.CLIENT_ID), "E007", "the app client's id: letters and digits",
         "The app client that this site uses.", required=True)
     client_secret = Setting(
-        _secret, "E008", "the app client's secret, or a callable that returns it",
+        parsers.secret, "E008", "the app client's secret, or a callable that returns it",
         "The app client's secret, if it has one. A string is the secret itself, never a path.")
     endpoint_url = Setting(
-        _optional(_matching(_URL)), "E009",
+        parsers.optional(parsers.matching(parsers.URL)), "E009",
         'a URL such as `"https://cognito.example.com"` without user, query or fragment',
         "The address to use instead of AWS's own: a VPC endpoint or an emulator.")
     ca_bundle = Setting(
-        _optional(_file), "E011", "the path of a file of certificates",
+        parsers.optional(parsers.file), "E011", "the path of a file of certificates",
         "The certificates to trust. Verification can't be turned off.")
     proxies = Setting(
-        _optional(_proxies), "E012", 'a dict such as `{"https": "http://proxy.example.com:3128"}`',
+        parsers.optional(parsers.proxies), "E012", 'a dict such as `{"https": "http://proxy.example.com:3128"}`',
         "The proxies through which to reach Cognito.")
     password_policy = Setting(
-        _optional(_password_policy), "E023",
+        parsers.optional(parsers.password_policy), "E023",
         '`"pool"`, or a dict such as `{"MinimumLength": 8, "RequireNumbers": True}`',
         'The rules for passwords. `"pool"` reads them from Cognito, which needs credentials; '
         "`None` means Cognito's default policy.")
     sign_in_with = Setting(
-        _sign_in_with, "E024", 'a list of some of `"username"`, `"email"` and `"phone_number"`',
+        parsers.sign_in_with, "E024", 'a list of some of `"username"`, `"email"` and `"phone_number"`',
         "What people sign in with. `None` means all three.")
     phone_region = Setting(
-        _optional(_phone_region), "E025",
+        parsers.optional(parsers.phone_region), "E025",
         'a country\'s code, such as `"DE"`, and install `django-cognito-reset[phone]`',
         "The country of phone numbers that are typed without a country code.")
     published_client_id = Setting(
-        _matching(_CLIENT_ID), "E026", "a name of letters and digits",
+        parsers.matching(parsers.CLIENT_ID), "E026", "a name of letters and digits",
         "The ClientId that AWS SDKs must send to the endpoint for them. "
         "`None` means the app client's own.")
     # fmt: on
@@ -487,7 +223,7 @@ class Conf:
 
     # fmt: off
     pools = Setting(
-        _pools, "E004",
+        parsers.pools, "E004",
         'a dict such as `{"default": {"REGION": …, "USER_POOL_ID": …, "CLIENT_ID": …}}`',
         "The user pools, by alias.", required=True)
     pool_resolver = _hook(
@@ -507,18 +243,18 @@ class Conf:
     max_concurrent_calls = _number(
         4, 1, 1000, "How many requests each process handles at once. Others get 503.")
     limits = Setting(
-        _limits, "E020",
+        parsers.limits, "E020",
         'a dict such as `{"request": {"identifier": "1/m,3/h"}}`, or `False`. The steps are '
-        f"{', '.join(DEFAULT_LIMITS)}; the levels are {', '.join(DEFAULT_LIMITS['request'])}",
+        f"{', '.join(parsers.DEFAULT_LIMITS)}; the levels are {', '.join(parsers.DEFAULT_LIMITS['request'])}",
         "Changes to the rate limits below. `None` switches one level off, `False` all limits.",
         default={})
     limits_cache = Setting(
-        _optional(_limits_cache), "E021",
+        parsers.optional(parsers.limits_cache), "E021",
         "an alias of `CACHES` that is Redis, Valkey or Memcached, because other caches can't count exactly",
         "The cache that counts the attempts. `None` means the database.")
     limits_fail_open = _flag(False, "Let everybody through while that cache or database is down.")
     trusted_proxies = Setting(
-        _optional(_trusted_proxies), "E022",
+        parsers.optional(parsers.trusted_proxies), "E022",
         'one of `{"COUNT": 1}`, `{"CIDRS": ["10.0.0.0/8"]}` and `{"HEADER": "X-Real-IP"}`',
         "The proxies in front of the site, which tell it the visitor's address: their number, their "
         "networks, or the header that they set. `None` means that there is no proxy.")
@@ -530,7 +266,7 @@ class Conf:
         "a dict of strings, or a callable that takes the request and returns one, or its path",
         "What to pass to the pool's Lambda functions.", default={})
     forward_client_metadata = Setting(
-        _names, "E018", "a list of strings",
+        parsers.names, "E018", "a list of strings",
         "The keys of `client_metadata` that callers may send. The site's own values win.",
         default=())
     forward_analytics_metadata = _flag(False, "Forward the caller's `analytics_metadata`.")
@@ -539,7 +275,7 @@ class Conf:
         False, "Tell Cognito the visitor's address. The app client must allow that.")
     auth_password_validators = _flag(True, "Apply Django's `AUTH_PASSWORD_VALIDATORS` too.")
     cognito_username = Setting(
-        _cognito_username, "E017",
+        parsers.cognito_username, "E017",
         "an attribute of the user model, or a callable that takes the user, or its path",
         "How to get the Cognito username of a local user. `None` means the Django username.")
     user_resolver: Setting[Callable[[str], AbstractBaseUser | None] | None] = _hook(
@@ -551,9 +287,16 @@ class Conf:
     notify_after_reset = _flag(False, "Mail the local user after a reset.")
     audit = _flag(True, "Write a `ResetEvent` row for each outcome.")
     audit_retention_days = _number(90, 1, 36500, "The age at which `purge` deletes these rows.")
+    resend_invitations = _flag(
+        False,
+        "Send the invitation again if a person who hasn't used it asks for a code. This needs credentials, and "
+        "ends the old temporary password, even if a stranger asks.")
+    bulk_enqueue = _hook(
+        "a run's id and a slice's number, and has a task call `run_bulk_slice()` with them",
+        "Hands resets of many people to the site's task queue. `None` means that only the command sends them.")
     staff_may_reset_staff = _flag(False, "Let staff who aren't superusers reset other staff.")
     service_class = Setting(
-        _function, "E015", "a subclass of `CognitoService`, or its dotted path",
+        parsers.function, "E015", "a subclass of `CognitoService`, or its dotted path",
         "The class that calls Cognito.", default="cognito_reset.cognito.service.CognitoService")
     # fmt: on
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+__all__ = ["Secret"]
+
 
 class Secret:
     """

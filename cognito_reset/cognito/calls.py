@@ -31,6 +31,8 @@ THREAD_NAME: Final = "cognito_reset"
 PATIENCE_SECONDS: Final = 5.0
 FAILURES_TO_OPEN: Final = 3
 PROBE_AFTER_SECONDS: Final = 5.0
+# How long the caller of a probe waits for the answer. This is longer than two tries to connect take by default.
+PROBE_SECONDS: Final = 5.0
 
 
 class CircuitBreaker:
@@ -39,8 +41,9 @@ class CircuitBreaker:
 
     The breaker opens after three calls in a row without an answer. ``Calls`` counts a call when it ends, or
     at its deadline if the caller is still waiting then. While the breaker is open, one call is let through
-    as a probe five seconds after the last one that had no answer. Any answer closes the breaker. ``name``
-    is for the log.
+    as a probe five seconds after the last one that had no answer. A probe has a shorter deadline, so that
+    a service that hangs holds its caller for a short time only, and the next probe follows soon. Any answer
+    closes the breaker. ``name`` is for the log.
     """
 
     def __init__(self, name: str) -> None:
@@ -54,13 +57,18 @@ class CircuitBreaker:
         if self._failures >= FAILURES_TO_OPEN and time.monotonic() < self._probe_at:
             raise CircuitOpen
 
-    def begin(self, timeout: float) -> None:
-        """Let a call begin that may run for ``timeout`` seconds. Raise ``CircuitOpen`` if it may not."""
+    def begin(self, timeout: float) -> float:
+        """
+        Let a call begin, and return its deadline in seconds: ``timeout``, or less for a probe. Raise
+        ``CircuitOpen`` if it may not begin.
+        """
         with self._lock:
             self.check()
             if self._failures >= FAILURES_TO_OPEN:
+                timeout = min(timeout, PROBE_SECONDS)
                 # If this probe never ends, the next one may begin some time after its deadline.
                 self._probe_at = time.monotonic() + timeout + PROBE_AFTER_SECONDS
+        return timeout
 
     def end(self, *, answered: bool | None) -> None:
         """Note whether a call had an answer. None means that the service was not called after all."""
@@ -73,7 +81,10 @@ class CircuitBreaker:
                 self._probe_at = now  # for another probe, in case this was one
             else:
                 self._failures += 1
-                self._probe_at = now + PROBE_AFTER_SECONDS
+                probe_at = now + PROBE_AFTER_SECONDS
+                # A call that began before the last probe must not put off the next one.
+                is_open = failures >= FAILURES_TO_OPEN
+                self._probe_at = min(self._probe_at, probe_at) if is_open else probe_at
         if answered is False and failures == FAILURES_TO_OPEN - 1:
             logger.warning(
                 "cognito_reset.circuit_opened name=%s: %d calls in a row had no answer. "
@@ -90,11 +101,14 @@ class Calls:
 
     A request holds a permit for as long as it runs (``permit()``), and all of its calls share that permit.
     A permit is free again when its request and all of its calls have ended.
+
+    Work in the background has as many separate permits. If it took the permits of requests, a visitor could see
+    from a refusal that there is such work.
     """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._free = limit
+        self._free = {False: limit, True: limit}  # by whether they are for the background
         self._changed = threading.Condition()
 
     @contextmanager
@@ -119,8 +133,9 @@ class Calls:
     ) -> T | ResetError | None:
         """
         Return what ``call`` returns, or None if that takes longer than ``timeout`` seconds, or ``wait``
-        seconds if these are fewer. The call goes on then; if it succeeds later, ``when_late`` is called
-        with its result, in its thread. Each success is either returned or passed to ``when_late``.
+        seconds if these are fewer, or ``PROBE_SECONDS`` if the call is a probe. The call goes on then; if it
+        succeeds later, ``when_late`` is called with its result, in its thread. Each success is either returned
+        or passed to ``when_late``.
 
         ``call`` runs in another thread, in a copy of the caller's context. It must not raise: a traceback
         would bring along frames that hold what is sent.
@@ -128,8 +143,9 @@ class Calls:
         Raise ``CircuitOpen``, or ``Busy`` if no permit is free or there is no thread; then nothing was called.
         Outside of ``permit()``, wait a few seconds for a permit.
         """
-        patience = timeout if wait is None else min(wait, timeout)
-        waits_until_deadline = patience == timeout
+        deadline = breaker.begin(timeout)
+        patience = deadline if wait is None else min(wait, deadline)
+        waits_until_deadline = patience == deadline
         give_up_at = time.monotonic() + patience
         future: concurrent.futures.Future[T | ResetError | None] = concurrent.futures.Future()
 
@@ -158,7 +174,6 @@ class Calls:
                 if not is_late:
                     future.set_result(result)
 
-        breaker.begin(timeout)
         permit = None
         try:
             permit = self._join() or self._take(min(patience, PATIENCE_SECONDS))
@@ -181,17 +196,33 @@ class Calls:
             breaker.end(answered=False)
         return None
 
+    def run_in_background(self, work: Callable[[], None], timeout: float) -> None:
+        """
+        Start ``work`` in another thread, and don't wait for it. All of its calls share one of the background's
+        permits. Raise ``Busy`` if none is free, or if there is no thread.
+        """
+        permit = self._take(patience=0, in_background=True)
+        token = _current.set(permit)
+        try:
+            # The circuit breakers count its calls, but not the work itself.
+            self.run(work, breaker=CircuitBreaker(""), timeout=timeout, wait=0)
+        finally:
+            _current.reset(token)
+            self._release(permit)
+
     def wait_until_idle(self, timeout: float) -> bool:
         """Wait until every permit is free, at most ``timeout`` seconds. Return whether that is so."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._free == self.limit, timeout)
+            return self._changed.wait_for(
+                lambda: all(free == self.limit for free in self._free.values()), timeout
+            )
 
-    def _take(self, patience: float) -> _Permit:
+    def _take(self, patience: float, *, in_background: bool = False) -> _Permit:
         """Take a permit; wait up to ``patience`` seconds for it."""
         with self._changed:
-            if self._changed.wait_for(lambda: self._free > 0, patience):
-                self._free -= 1
-                return _Permit(self)
+            if self._changed.wait_for(lambda: self._free[in_background] > 0, patience):
+                self._free[in_background] -= 1
+                return _Permit(self, in_background)
         logger.warning("cognito_reset.busy: all %d permits for calls are taken", self.limit)
         raise Busy
 
@@ -209,15 +240,16 @@ class Calls:
         with self._changed:
             permit.holders -= 1
             if not permit.holders:
-                self._free += 1
+                self._free[permit.in_background] += 1
                 self._changed.notify_all()
 
 
 class _Permit:
     """One permit. ``holders``: its request and those of its calls that haven't ended."""
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: Calls, in_background: bool) -> None:
         self.calls = calls
+        self.in_background = in_background
         self.holders = 1
 
 

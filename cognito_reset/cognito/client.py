@@ -11,6 +11,8 @@ import logging
 import re
 import socket
 import threading
+from collections.abc import Callable
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, Final
 
 from cognito_reset import __version__
@@ -21,11 +23,18 @@ from cognito_reset.conf import PoolSettings, conf
 if TYPE_CHECKING:
     from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
 
+COGNITO: Final = "cognito-idp"
 # The member without which an answer isn't the operation's own (botocore's model).
 _PROOFS: Final = {
     "ForgotPassword": "CodeDeliveryDetails",
     "ListUsers": "Users",
+    "ListUsersInGroup": "Users",
+    "AdminCreateUser": "User",
     "DescribeUserPool": "UserPool",
+    "DescribeUserPoolClient": "UserPoolClient",
+    "GetUserPoolMfaConfig": "MfaConfiguration",
+    "GetAccount": "ProductionAccessEnabled",
+    "GetSMSSandboxAccountStatus": "IsInSandbox",
 }
 
 
@@ -42,10 +51,13 @@ class _Progress(threading.local):
 _progress = _Progress()
 
 
-def make_client(pool: PoolSettings, *, signed: bool) -> CognitoIdentityProviderClient:
+def make_client(
+    pool: PoolSettings, *, signed: bool, service: str = COGNITO, region: str = ""
+) -> Any:
     """
-    Make a client for a pool. Raise whatever botocore raises if it can't use the Region, the profile or the
-    endpoint. A client may be shared by threads, but not by processes (boto3's guide to clients).
+    Make a client for a pool, or for another service that it sends messages by. Raise whatever botocore raises if it
+    can't use the Region, the profile or the endpoint. A client may be shared by threads, but not by processes (boto3's
+    guide to clients).
     """
     import boto3
     from botocore import UNSIGNED
@@ -59,17 +71,20 @@ def make_client(pool: PoolSettings, *, signed: bool) -> CognitoIdentityProviderC
         retries={"total_max_attempts": 1, "mode": "standard"},
         connect_timeout=conf.connect_timeout_seconds,
         read_timeout=conf.total_timeout_seconds,
-        max_pool_connections=conf.max_concurrent_calls,
+        # One for each permit of ``Calls``. Work in the background, which has as many permits as requests, makes
+        # signed calls only.
+        max_pool_connections=conf.max_concurrent_calls * (2 if signed else 1),
         tcp_keepalive=True,
         proxies=pool.proxies,
         # The settings alone say where passwords are sent: not AWS_ENDPOINT_URL.
         ignore_configured_endpoint_urls=True,  # type: ignore[call-arg]  # the stubs lack it
         user_agent_extra=f"django-cognito-reset/{__version__}",
     )
-    return boto3.session.Session().client(
-        "cognito-idp",
-        region_name=pool.region,
-        endpoint_url=pool.endpoint_url,
+    make: Any = boto3.session.Session().client  # the stubs only know the name of Cognito
+    return make(
+        service,
+        region_name=region or pool.region,
+        endpoint_url=pool.endpoint_url if service == COGNITO else None,
         verify=pool.ca_bundle,
         config=config,
     )
@@ -117,6 +132,28 @@ def send(client: CognitoIdentityProviderClient, operation: str, parameters: dict
         refusals.note_success(operation, _target(parameters))
         return answer
     return table.unproven(operation, aws_code="UnprovenAnswer", request_id=request_id_of(answer))
+
+
+def ask_once(make: Callable[[], Any], operation: str) -> Any:
+    """
+    Send one request without parameters to another service, and return its answer, or an error whose ``aws_code`` tells
+    why there is none. ``make`` makes the client. Never raise, as ``send()``.
+    """
+    from botocore import xform_name
+    from botocore.exceptions import ClientError
+
+    try:
+        with closing(make()) as client:
+            answer = getattr(client, xform_name(operation))()
+    except ClientError as error:
+        code, _text = _code_and_text(error.response)
+    except Exception as error:  # boto3's exceptions have no common root
+        code = type(error).__name__
+    else:
+        if answer.get(_PROOFS[operation]) is not None:
+            return answer
+        code = "UnprovenAnswer"
+    return errors.Unavailable(aws_code=_safe(code))
 
 
 def translate(operation: str, error: Exception, *, stage: int = 2) -> errors.ResetError:
@@ -181,6 +218,7 @@ def _translate_answer(operation: str, response: Any) -> errors.ResetError:
         request_id=request_id_of(response),
         sent=True,
         answered=status < 500,
+        date=response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", ""),
         hint=table.hint_for(code, text),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from sysconfig import get_path
@@ -15,6 +16,38 @@ from cognito_reset.conf import CognitoResetMisconfigured
 
 if TYPE_CHECKING:
     from django.utils.functional import _StrPromise
+
+__all__ = [
+    "AccountRefused",
+    "AmbiguousUser",
+    "AttemptLimit",
+    "Busy",
+    "CircuitOpen",
+    "CodeInvalid",
+    "DeliveryFailed",
+    "FederatedUser",
+    "MaybeSent",
+    "MessageRejected",
+    "Misconfigured",
+    "NoVerifiedContact",
+    "NotActivated",
+    "NotConfirmed",
+    "OutcomeUnknown",
+    "PasswordCompromised",
+    "PasswordInvalid",
+    "PasswordReused",
+    "RecoveryByAdminOnly",
+    "ResetError",
+    "SelectionInvalid",
+    "Throttled",
+    "TriggerFailed",
+    "Unavailable",
+    "UpstreamThrottled",
+    "UserDisabled",
+    "UserNotFound",
+    "UserNotFoundAsTyped",
+    "WrongState",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +75,10 @@ class ResetError(Exception):
     - ``sent``: Cognito may have received the call.
     - ``answered``: True if Cognito answered with a status below 500, False if it was called and did not,
       None if it was not called at all.
+    - ``date``: the Date header of Cognito's answer, or "".
     - ``hint`` and ``at``: the setting to look at and the line of code that failed, for the log and for
       staff; "" if there is none.
+    - ``is_announced``: a signal has been sent for this error.
     """
 
     code: ClassVar[str]
@@ -60,8 +95,10 @@ class ResetError(Exception):
     retry_after: int | None = None
     sent: bool = False
     answered: bool | None = None
+    date: str = ""
     hint: str = ""
     at: str = ""
+    is_announced: bool = False
 
     def __post_init__(self) -> None:
         if self.retry_after is None:
@@ -69,6 +106,16 @@ class ResetError(Exception):
 
     def __str__(self) -> str:
         return f"{self.code} {self.aws_code}".strip()
+
+
+def kind_with_code(code: str) -> type[ResetError] | None:
+    """Return the class of error that has this code, also if another package of the app defines it."""
+    kinds: list[type[ResetError]] = [ResetError]
+    for kind in kinds:  # grows meanwhile
+        if vars(kind).get("code") == code:
+            return kind
+        kinds += kind.__subclasses__()
+    return None
 
 
 class AccountRefused(ResetError):
@@ -87,7 +134,7 @@ class UserNotFound(AccountRefused):
 
 
 class UserNotFoundAsTyped(UserNotFound):
-    """The name was not found, and the app may not ask whether the pool is case-sensitive."""
+    """A name with capital letters was not found, and the pool is case-sensitive, or may not be asked about it."""
 
     message = _(
         "There is no user with exactly this name in the user pool. Check upper and lower case."
@@ -97,6 +144,13 @@ class UserNotFoundAsTyped(UserNotFound):
 class AmbiguousUser(AccountRefused):
     code = "ambiguous_user"
     message = _("More than one user in the user pool matches. Use the user's Cognito username.")
+
+
+class SelectionInvalid(AccountRefused):
+    """ListUsers or ListUsersInGroup refused what staff typed to select people."""
+
+    code = "selection_invalid"
+    message = _("The user pool has no such group, or it does not accept this filter.")
 
 
 class UserDisabled(AccountRefused):
@@ -150,10 +204,7 @@ class DeliveryFailed(AccountRefused):
     code = "delivery_failed"
     outcome = "failed"
     level = logging.ERROR
-    message = _(
-        "Cognito could not send the code. The user pool's email or SMS needs attention. "
-        "The current password may have stopped working all the same."
-    )
+    message = _("Cognito could not send the code. The user pool's email or SMS needs attention.")
 
 
 class MessageRejected(AccountRefused):
@@ -162,8 +213,7 @@ class MessageRejected(AccountRefused):
     level = logging.ERROR
     message = _(
         "Cognito did not accept the message that carries the code. The user pool's message template, or "
-        "the Lambda function that writes the message, needs attention. "
-        "The current password may have stopped working all the same."
+        "the Lambda function that writes the message, needs attention."
     )
 
 
@@ -171,10 +221,7 @@ class TriggerFailed(AccountRefused):
     code = "trigger_failed"
     outcome = "failed"
     level = logging.ERROR
-    message = _(
-        "One of the user pool's Lambda functions failed or refused. "
-        "The current password may have stopped working all the same."
-    )
+    message = _("One of the user pool's Lambda functions failed or refused.")
 
 
 class UpstreamThrottled(AccountRefused):
@@ -225,8 +272,8 @@ class PasswordCompromised(ResetError):
 @dataclass(kw_only=True, eq=False)
 class Throttled(ResetError):
     """
-    One of the app's own rate limits refused the attempt. ``cool_down`` is True if it was only the short
-    wait between two codes.
+    One of the app's own rate limits refused the attempt. ``cool_down`` is True if a code was requested less than a
+    minute ago, whichever of the identifier's limits is full.
     """
 
     code = "throttled"
@@ -294,25 +341,26 @@ class OutcomeUnknown(ResetError):
     )
 
 
+class SiteCodeFailed(Misconfigured):
+    """A callable of the site's settings failed. ``hint`` is the setting."""
+
+
 def misconfigured(error: CognitoResetMisconfigured, *, hint: str = "") -> Misconfigured:
     """Log which setting can't be used, and return the error that callers may see."""
     logger.critical("cognito_reset.misconfigured: %s", error)
     return Misconfigured(hint=hint)
 
 
-def site_code_failed(setting: str, error: Exception) -> Misconfigured:
+def site_code_failed(setting: str, error: Exception) -> SiteCodeFailed:
     """Log the setting whose callable failed, and the line. Return the error that callers may see."""
     place = (setting, type(error).__name__, failing_line(error))
     logger.critical("cognito_reset.site_code_failed setting=%s error=%s at=%s", *place)
-    return Misconfigured(aws_code=type(error).__name__, hint=setting)
+    return SiteCodeFailed(aws_code=type(error).__name__, hint=setting)
 
 
-# Where Python and packages are installed. The names of frozen modules begin with "<".
-_LIBRARIES: Final = (
-    *map(str, map(get_path, ("stdlib", "purelib", "platlib"))),
-    str(Path(__file__).parents[1]),  # this app, wherever it is installed
-    "<",
-)
+# Where Python, packages and this app are installed. The names of frozen modules begin with "<".
+_FOLDERS: Final = (*map(get_path, ("stdlib", "purelib", "platlib")), Path(__file__).parents[1])
+_LIBRARIES: Final = (*(f"{folder}{os.sep}" for folder in _FOLDERS), "<")
 
 
 def failing_line(error: BaseException) -> str:

@@ -41,5 +41,10 @@ def note_refusal(operation: str, target: str, *, code: str, text: str, username:
         )
 
 
+def forget() -> None:
+    """End all runs."""
+    _runs.clear()
+
+
 def _hash(value: str) -> str:
     return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()

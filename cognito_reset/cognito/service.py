@@ -2,42 +2,42 @@
 The only way to Amazon Cognito: ``CognitoService``, with one method per operation, and ``get_service()``.
 
 ``CognitoService`` knows no settings; ``get_service()`` reads them, and keeps one service per process and
-pool. Each method sends one request, in a thread of ``calls.Calls``. Passwords, codes and client secrets
-are ``Secret`` objects, which are read only there, where the request's parameters are built.
+pool. ``pool_calls.py`` sends the requests.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
-import logging
+import math
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypedDict, Unpack
+from typing import Any, Final, Protocol, TypedDict, Unpack
 
-from cognito_reset.cognito import errors, table
-from cognito_reset.cognito.calls import Calls, CircuitBreaker
-from cognito_reset.cognito.client import make_client, prepare, request_id_of, send
-from cognito_reset.cognito.users import PoolUser, attribute_like, has_upper_case, is_same
-from cognito_reset.conf import (
-    DEFAULT_POOL,
-    CognitoResetMisconfigured,
-    PoolSettings,
-    conf,
-    parse_secret,
-    parsed,
+from cognito_reset.cognito import errors
+from cognito_reset.cognito.calls import Calls
+from cognito_reset.cognito.client import make_client, request_id_of
+from cognito_reset.cognito.pool_calls import failure_of, log_error, not_empty, plain_of
+from cognito_reset.cognito.pool_reads import PoolReads
+from cognito_reset.cognito.users import (
+    PoolRules,
+    PoolUser,
+    attribute_like,
+    has_upper_case,
+    is_contact_name,
+    is_same,
 )
+from cognito_reset.conf import DEFAULT_POOL, PoolSettings, conf
 from cognito_reset.secret import Secret
 
-if TYPE_CHECKING:
-    from mypy_boto3_cognito_idp import CognitoIdentityProviderClient
+__all__ = ["CognitoService", "Context", "Delivery", "get_service"]
 
-logger = logging.getLogger(__name__)
+RULES_SECONDS: Final = 300.0  # how long the pool's rules are stored
+RULES_WAIT_SECONDS: Final = 3.0  # how long a look-up waits for them
+RULES_RETRY_SECONDS: Final = 30.0  # after which they are read again if there was no answer
 
 
 class Context(TypedDict, total=False):
@@ -63,81 +63,47 @@ class Delivery:
     request_id: str
 
 
-class CognitoService:
+class CognitoService(PoolReads):
     """
     The operations of a reset on one user pool.
-
-    - ``client`` is an unsigned client. ``make_admin_client`` makes a signed one, when it is first needed.
-    - ``client_secret`` may be a callable, which is called for each request.
-    - ``calls`` has the bulkhead's permits, which all services of a process share.
-    - ``total_timeout`` is the number of seconds after which a caller stops waiting for an answer.
 
     All methods raise ``ResetError`` and its subclasses, and nothing of boto3's. They may raise ``Busy`` and
     ``CircuitOpen``, if nothing was sent.
     """
 
-    def __init__(
-        self,
-        client: CognitoIdentityProviderClient,
-        *,
-        client_id: str,
-        client_secret: Secret | Callable[[], Secret | str | None] | None,
-        user_pool_id: str,
-        make_admin_client: Callable[[], CognitoIdentityProviderClient],
-        calls: Calls,
-        total_timeout: float,
-    ) -> None:
-        self.client = prepare(client)
-        self.calls = calls
-        self._client_id = client_id
-        self._client_secret = client_secret
-        self._user_pool_id = user_pool_id
-        self._make_admin_client = make_admin_client
-        self._admin_client: CognitoIdentityProviderClient | None = None
-        self._lock = threading.Lock()
-        self._total_timeout = total_timeout
-        self.forget_answers()
-
-    @property
-    def admin_client(self) -> CognitoIdentityProviderClient:
-        """Return the signed client, made when it is first needed: only staff's features need credentials."""
-        with self._lock:
-            if self._admin_client is None:
-                self._admin_client = prepare(self._make_admin_client())
-            return self._admin_client
-
     def forget_answers(self) -> None:
         """
-        Close the circuit breakers, and forget whether the pool is case-sensitive. Calls that are running don't
-        count any more.
+        Close the circuit breakers, and forget the pool's rules. Calls that are running don't count for the new breakers.
         """
-        # Two breakers, because a source of credentials that hangs must not stop what needs none.
-        names = {False: self._user_pool_id, True: f"{self._user_pool_id} (signed)"}
-        self._breakers = {signed: CircuitBreaker(name) for signed, name in names.items()}
-        # Set by ``_is_case_sensitive()``.
-        self._case_sensitive: bool | None = None
-        self._may_describe = True
-
-    @contextmanager
-    def permit(self) -> Iterator[None]:
-        """
-        Hold one of the bulkhead's permits for a whole request. Raise ``Busy`` at once if none is free, and
-        ``CircuitOpen`` while Cognito doesn't answer. Calls that are made meanwhile share that permit; other
-        calls wait a few seconds for their own.
-        """
-        self._breakers[False].check()
-        with self.calls.permit():
-            yield
+        super().forget_answers()
+        # Set by ``pool_rules()``.
+        self._rules: PoolRules | None = None
+        self._ask_rules_at = 0.0
 
     def request_code(
-        self, *, username: str, wait: float | None = None, **context: Unpack[Context]
+        self,
+        *,
+        username: str,
+        wait: float | None = None,
+        when_wrong_state: Callable[[], None] | None = None,
+        **context: Unpack[Context],
     ) -> Delivery | None:
         """
         Have Cognito send a code (ForgotPassword). Return None if there is no answer after ``wait``
         seconds; the call goes on then, and if it fails that is logged.
+
+        If Cognito refuses because of the user's state, ``when_wrong_state`` runs in a separate thread. Nobody waits
+        for it, and it holds none of the permits that requests need.
         """
+
+        def follow_up(result: Any) -> None:
+            if when_wrong_state and isinstance(result, errors.WrongState):
+                self._run_in_background(when_wrong_state)
+
         parameters = self._public_parameters(username, **context)
-        answer = self._call("ForgotPassword", parameters, signed=False, wait=wait)
+        answer = self._call(
+            "ForgotPassword", parameters, signed=False, wait=wait, follow_up=follow_up
+        )
         if answer is None:
             return None
         details = answer["CodeDeliveryDetails"]
@@ -164,8 +130,8 @@ class CognitoService:
         proves success, ``when_late`` is then called with the request id, in the thread of the call.
         """
         parameters = self._public_parameters(username, **context)
-        parameters["ConfirmationCode"] = Secret(_plain(confirmation_code))
-        parameters["Password"] = Secret(_plain(password))
+        parameters["ConfirmationCode"] = Secret(plain_of(confirmation_code))
+        parameters["Password"] = Secret(plain_of(password))
         del confirmation_code, password  # so that no frame of a traceback holds a plain string
         answer = self._call("ConfirmForgotPassword", parameters, signed=False, when_late=when_late)
         return request_id_of(answer)
@@ -175,8 +141,38 @@ class CognitoService:
         End a user's password and have Cognito send a code (AdminResetUserPassword). Return the request id.
         The user's status is RESET_REQUIRED afterwards. Call ``find_user()`` first, and see ``refusal``.
         """
-        parameters = {"Username": username, **_not_empty(ClientMetadata=client_metadata)}
+        parameters = {"Username": username, **not_empty(ClientMetadata=client_metadata)}
         return request_id_of(self._call("AdminResetUserPassword", parameters))
+
+    def resend_invitation(
+        self, *, username: str, medium: str, client_metadata: dict[str, str] | None = None
+    ) -> str:
+        """
+        Send an invitation again, with a new temporary password; the old one ends (AdminCreateUser with RESEND).
+        ``medium`` is "EMAIL" or "SMS". Return the request id. Only a user in FORCE_CHANGE_PASSWORD has an
+        invitation.
+        """
+        parameters = {
+            "Username": username,
+            "MessageAction": "RESEND",
+            "DesiredDeliveryMediums": [medium],  # SMS if it is left out (botocore's model)
+            **not_empty(ClientMetadata=client_metadata),
+        }
+        return request_id_of(self._call("AdminCreateUser", parameters))
+
+    def enable_user(self, *, username: str) -> str:
+        """Enable a disabled user (AdminEnableUser). Return the request id."""
+        return request_id_of(self._call("AdminEnableUser", {"Username": username}))
+
+    def confirm_sign_up(
+        self, *, username: str, client_metadata: dict[str, str] | None = None
+    ) -> str:
+        """
+        Confirm the sign-up of a user in UNCONFIRMED (AdminConfirmSignUp). Return the request id. It verifies
+        neither the email address nor the phone number (botocore's model).
+        """
+        parameters = {"Username": username, **not_empty(ClientMetadata=client_metadata)}
+        return request_id_of(self._call("AdminConfirmSignUp", parameters))
 
     def sign_out_everywhere(self, *, username: str, wait: float | None = None) -> str | None:
         """
@@ -204,41 +200,90 @@ class CognitoService:
     def find_user(self, *, username: str) -> PoolUser:
         """
         Return the user with that username, or else with that email, phone number or sub, if ``username``
-        has the form of one. Raise ``UserNotFound`` or ``AmbiguousUser``. The operation is ListUsers,
-        because AdminGetUser makes a user a billed monthly active user (Cognito's price list).
+        has the form of one, or else with that preferred_username, if people sign in with it. Where a contact can't be
+        somebody's username as well, the contact is searched for first. Raise ``UserNotFound`` or ``AmbiguousUser``.
+        The operation is ListUsers, because AdminGetUser makes a user a billed monthly active user (Cognito's price
+        list).
         """
-        # Only a pool that isn't case-sensitive takes "Alice" for "alice", and ListUsers' filter is
-        # case-sensitive even there (botocore's model). Such a pool shows usernames in lower case, however
-        # they were typed (developer guide, "User pool case sensitivity").
-        similar = self._search("username", username)
-        found = [user for user in similar if user.username == username]
-        is_case_sensitive: bool | None = True
-        if not found and has_upper_case(username):
-            is_case_sensitive = self._is_case_sensitive()
-            if is_case_sensitive is False:
-                found = similar or self._search("username", username.lower())
-        if not found and (attribute := attribute_like(username)):
-            found = self._search(attribute, username)
+        by_username = partial(self._named, "username", username)
+        if attribute := attribute_like(username):
+            by_attribute = partial(self._search, attribute, username)
+            # AWS allows 30 calls of ListUsers a second, and a list of people can be long.
+            if is_contact_name(username, self.pool_rules()):
+                found = by_attribute() or by_username()
+            else:
+                found = by_username() or by_attribute()
+        elif not (found := by_username()):
+            # Where preferred_username isn't an alias, users may enter any name there, also somebody else's.
+            rules = self.pool_rules()
+            if rules and "preferred_username" in rules.unique_names:
+                found = self._named("preferred_username", username)
         if len(found) > 1:
             raise errors.AmbiguousUser
         if found:
             return found[0]
-        raise errors.UserNotFoundAsTyped if is_case_sensitive is None else errors.UserNotFound
+        must_be_exact = has_upper_case(username) and self._is_case_sensitive()
+        raise errors.UserNotFoundAsTyped if must_be_exact else errors.UserNotFound
 
-    def _is_case_sensitive(self) -> bool | None:
+    def find_by_sub(self, *, sub: str) -> PoolUser:
         """
-        Return whether "Alice" and "alice" are two users in this pool, or None if that isn't known. The answer
-        is stored, because a pool's rule can't be changed (botocore's model), and so is a missing permission.
-        A pool without a rule is case-sensitive (developer guide, as above).
+        Return the user with that sub, and never a user whose username looks like it. Raise ``UserNotFound``.
         """
-        if self._case_sensitive is None and self._may_describe:
+        for user in self._search("sub", sub):
+            return user
+        raise errors.UserNotFound
+
+    def pool_rules(self) -> PoolRules | None:
+        """
+        Return the pool's rules (DescribeUserPool), or None if they can't be read. They are read again after
+        RULES_SECONDS, but never again if the permission is missing, because a site need not grant it. While
+        Cognito doesn't answer, this returns the last known rules, and tries again every RULES_RETRY_SECONDS.
+        """
+        # No lock: of two callers at the same time both ask, and get the same answer.
+        if time.monotonic() >= self._ask_rules_at:
+            delay = RULES_RETRY_SECONDS
             try:
-                pool = self._call("DescribeUserPool", {})["UserPool"]
-                rule = pool.get("UsernameConfiguration", {})
-                self._case_sensitive = bool(rule.get("CaseSensitive", True))
+                answer = self._call("DescribeUserPool", {}, wait=RULES_WAIT_SECONDS)
+                if answer:
+                    self._rules, delay = PoolRules.of(answer["UserPool"]), RULES_SECONDS
             except errors.ResetError as error:
-                self._may_describe = not isinstance(error, errors.Misconfigured)
-        return self._case_sensitive
+                if error.hint == "AWS_PERMISSIONS":
+                    delay = math.inf
+            self._ask_rules_at = time.monotonic() + delay
+        return self._rules
+
+    def list_users(
+        self, *, filter: str = "", group: str = "", page_token: str = ""
+    ) -> tuple[list[PoolUser], str]:
+        """
+        Return a page of up to 60 users, and the token of the next page, or "" after the last one
+        (ListUsers; ListUsersInGroup for a group). A page may be empty and still have a token. ``filter`` is
+        ListUsers' own: one attribute, ``=`` or ``^=``, and a value in double quotes (botocore's model).
+        """
+        if group:
+            parameters = {"GroupName": group, **not_empty(NextToken=page_token)}
+            answer = self._call("ListUsersInGroup", parameters)
+            token = answer.get("NextToken")
+        else:
+            answer = self._call("ListUsers", not_empty(Filter=filter, PaginationToken=page_token))
+            token = answer.get("PaginationToken")
+        return [PoolUser.of(user) for user in answer["Users"]], token or ""
+
+    def _named(self, attribute: str, name: str) -> list[PoolUser]:
+        """Return the users with this name, as the pool compares names: with or without regard to case."""
+        # Only a pool that isn't case-sensitive takes "Alice" for "alice", and ListUsers' filter is
+        # case-sensitive even there (botocore's model). Such a pool shows usernames in lower case, however
+        # they were typed (developer guide, "User pool case sensitivity").
+        similar = self._search(attribute, name)
+        exact = [user for user in similar if getattr(user, attribute) == name]
+        if exact or not (similar or has_upper_case(name)) or self._is_case_sensitive():
+            return exact
+        return similar or self._search(attribute, name.lower())
+
+    def _is_case_sensitive(self) -> bool:
+        """Check whether "Alice" and "alice" are two users, or may be, because the rules can't be read."""
+        rules = self.pool_rules()
+        return rules is None or rules.is_case_sensitive
 
     def _search(self, attribute: str, value: str) -> list[PoolUser]:
         """Return the users that match exactly; stop at the second, which is one too many."""
@@ -265,86 +310,20 @@ class CognitoService:
         return {
             "ClientId": self._client_id,
             "Username": username,
-            **_not_empty(
+            **not_empty(
                 ClientMetadata=client_metadata,
-                AnalyticsMetadata=_not_empty(AnalyticsEndpointId=analytics_endpoint_id),
-                UserContextData=_not_empty(EncodedData=encoded_data, IpAddress=ip_address),
+                AnalyticsMetadata=not_empty(AnalyticsEndpointId=analytics_endpoint_id),
+                UserContextData=not_empty(EncodedData=encoded_data, IpAddress=ip_address),
             ),
         }
-
-    def _secret_hash(self, username: str) -> str | None:
-        """
-        Return base64(HMAC-SHA256(client secret, username + client id)) (developer guide), or None for a
-        client without a secret. The username is exactly the one that is sent, alias or not (an AWS
-        engineer, in a public thread).
-        """
-        secret = self._client_secret
-        if callable(secret):
-            returned = parsed(
-                parse_secret, secret(), f"The result of CLIENT_SECRET for {self._user_pool_id}"
-            )
-            if isinstance(returned, CognitoResetMisconfigured):
-                raise returned
-            secret = returned
-        key = _plain(secret)
-        if not key:
-            return None
-        message = (username + self._client_id).encode()
-        return base64.b64encode(hmac.digest(key.encode(), message, hashlib.sha256)).decode()
-
-    def _call(
-        self,
-        operation: str,
-        parameters: dict[str, Any],
-        *,
-        signed: bool = True,
-        wait: float | None = None,
-        when_late: Callable[[str], None] | None = None,
-    ) -> Any:
-        """
-        Send a request in another thread, and return Cognito's answer, or None if there is none after
-        ``wait`` seconds.
-        """
-        result = self.calls.run(
-            partial(self._send, operation, parameters, signed=signed),
-            breaker=self._breakers[signed],
-            timeout=self._total_timeout,
-            wait=wait,
-            when_late=when_late and (lambda answer: when_late(request_id_of(answer))),
-        )
-        if result is None and wait is None:
-            result = table.unproven(operation, aws_code="DeadlineExceeded")
-            _log(operation, result)
-        if isinstance(result, errors.ResetError):
-            raise result
-        return result
-
-    def _send(self, operation: str, parameters: dict[str, Any], *, signed: bool) -> Any:
-        """Return Cognito's answer or a ``ResetError``; never raise. It runs in the call's thread."""
-        try:
-            if signed:
-                client, more = self.admin_client, {"UserPoolId": self._user_pool_id}
-            else:
-                secret_hash = self._secret_hash(parameters["Username"])
-                client, more = self.client, _not_empty(SecretHash=secret_hash)
-        except CognitoResetMisconfigured as error:  # the callable returned an invalid secret
-            return errors.misconfigured(error, hint="CLIENT_SECRET")
-        except Exception as error:  # of the site's callable for the secret, or of boto3
-            if not signed:
-                return errors.site_code_failed("CLIENT_SECRET", error)
-            result: Any = _failure(error)
-        else:
-            plain = {name: _plain(value) for name, value in parameters.items()}
-            result = send(client, operation, {**plain, **more})
-        if isinstance(result, errors.ResetError):
-            _log(operation, result)
-        return result
 
 
 class ClientFactory(Protocol):
     """Makes boto3's client for a pool, as ``client.make_client()`` does."""
 
-    def __call__(self, pool: PoolSettings, *, signed: bool) -> CognitoIdentityProviderClient: ...
+    def __call__(
+        self, pool: PoolSettings, *, signed: bool, service: str = ..., region: str = ...
+    ) -> Any: ...
 
 
 _lock = threading.Lock()
@@ -374,8 +353,8 @@ def get_service(pool: str = DEFAULT_POOL) -> CognitoService:
         try:
             client = factory(settings, signed=False)
         except Exception as error:  # botocore's, about Regions, profiles and addresses
-            failure = _failure(error)
-            _log("CreateClient", failure)
+            failure = failure_of(error)
+            log_error("CreateClient", failure)
         else:
             try:
                 service: CognitoService = conf.service_class(
@@ -390,6 +369,7 @@ def get_service(pool: str = DEFAULT_POOL) -> CognitoService:
             except Exception as error:  # SERVICE_CLASS may be the site's own
                 failure = errors.site_code_failed("SERVICE_CLASS", error)
             else:
+                service.alias = pool
                 _services[pool] = (state, service)
                 return service
     raise failure
@@ -427,28 +407,3 @@ def _forget() -> None:
 
 
 os.register_at_fork(after_in_child=_forget)
-
-
-def _plain(value: Any) -> Any:
-    return value.reveal() if isinstance(value, Secret) else value
-
-
-def _not_empty(**values: Any) -> dict[str, Any]:
-    """Return the values that aren't empty: Cognito refuses some empty members."""
-    return {name: value for name, value in values.items() if value}
-
-
-def _log(operation: str, error: errors.ResetError) -> None:
-    more = {"hint": error.hint, "at": error.at}
-    logger.log(
-        error.level,
-        "cognito_reset.upstream_error operation=%s code=%s aws_code=%s aws_request_id=%s%s",
-        *(operation, error.code, error.aws_code, error.request_id),
-        "".join(f" {name}={value}" for name, value in more.items() if value),
-    )
-
-
-def _failure(error: Exception) -> errors.Misconfigured:
-    """Return the error for a client that can't be made. The exception's text may contain a secret."""
-    name, at = type(error).__name__, errors.failing_line(error)
-    return errors.Misconfigured(aws_code=name, hint=table.hint_for(name), at=at)

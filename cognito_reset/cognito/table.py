@@ -38,7 +38,8 @@ _OTHER_SERVICE = r".*(Email address is not verified|\b(SES|SNS|KMS|Pinpoint)\b)"
 # Cognito's own sender sends 50 mails a day for the whole account (developer guide; the text is in
 # github.com/rahulpsd18/cognito-backup-restore/issues/46).
 _DAILY_LIMIT = "Exceeded daily email limit"
-_RATE_CODES = (
+_NO_GROUP = "Group not found"  # github.com/aws-amplify/amplify-cli/issues/2214
+RATE_CODES = (
     "TooManyRequestsException", "ThrottlingException", "ThrottledException", "Throttling",
     "RequestThrottledException", "RequestThrottled", "RequestLimitExceeded", "SlowDown",
 )  # fmt: skip
@@ -64,11 +65,12 @@ _SITE_FAULTS: Final = {
     ("InvalidSignatureException", "Credential should be scoped to a valid [Rr]egion"): "REGION",
 }  # fmt: skip
 # All hints: those above, one for a password that only Cognito refuses, and those for botocore's own
-# errors, which are listed by their class names.
+# errors, which are listed by their class names. "" is for what isn't the site's fault.
 _HINTS: Final = {
     **_SITE_FAULTS,
     ("InvalidPasswordException", ""): "PASSWORD_POLICY",
     ("InvalidPasswordException", _COMPROMISED): "",
+    ("ResourceNotFoundException", _NO_GROUP): "",
     **{(name, ""): "AWS_CREDENTIALS" for name in (
         "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError",
         "ProfileNotFound", "TokenRetrievalError", "UnauthorizedSSOTokenError", "SSOTokenLoadError",
@@ -105,7 +107,7 @@ _ACCOUNT: Rows = {
     ("UserLambdaValidationException", ""): errors.TriggerFailed,
     ("UnexpectedLambdaException", ""): errors.TriggerFailed,
     ("InvalidLambdaResponseException", ""): errors.TriggerFailed,
-    **{(code, ""): errors.UpstreamThrottled for code in _RATE_CODES},
+    **{(code, ""): errors.UpstreamThrottled for code in RATE_CODES},
     (OTHER, ""): errors.AccountRefused,
 }
 _STAFF: Rows = {
@@ -118,7 +120,7 @@ _READ: Rows = {
     **_EVERY,
     ("InvalidParameterException", ""): errors.AccountRefused,
     ("NotAuthorizedException", ""): errors.Misconfigured,
-    **{(code, ""): errors.UpstreamThrottled for code in _RATE_CODES},
+    **{(code, ""): errors.UpstreamThrottled for code in RATE_CODES},
     (UNPROVEN, ""): errors.Unavailable,
     (OTHER, ""): errors.Unavailable,
 }
@@ -147,15 +149,42 @@ _OPERATIONS: dict[str, Rows] = {
         ("UserLambdaValidationException", ""): errors.OutcomeUnknown,
         ("UnexpectedLambdaException", ""): errors.OutcomeUnknown,
         ("InvalidLambdaResponseException", ""): errors.OutcomeUnknown,
-        **{(code, ""): errors.Busy for code in _RATE_CODES},
+        **{(code, ""): errors.Busy for code in RATE_CODES},
         (SERVER_ERROR, ""): errors.OutcomeUnknown,
         (UNPROVEN, ""): errors.OutcomeUnknown,
         (OTHER, ""): CodeInvalid,
     },
     "AdminResetUserPassword": _STAFF,
     "AdminUserGlobalSignOut": _STAFF,
-    "ListUsers": _READ,
+    "AdminCreateUser": {
+        **_STAFF,
+        ("UnsupportedUserStateException", ""): errors.WrongState,
+        ("UsernameExistsException", ""): errors.WrongState,
+        ("PreconditionNotMetException", ""): errors.AccountRefused,
+        # In a pool where people sign in with one-time passwords, Cognito makes no temporary password.
+        ("InvalidPasswordException", ""): errors.AccountRefused,
+    },
+    "AdminEnableUser": _STAFF,
+    "AdminConfirmSignUp": {
+        **_STAFF,
+        ("TooManyFailedAttemptsException", ""): errors.AttemptLimit,
+        # Two texts are in use (github.com/furaiev/amazon-cognito-identity-dart-2/issues/80,
+        # github.com/keboola/developer-portal/issues/186).
+        ("NotAuthorizedException", "User cannot (be )?confirm"): errors.WrongState,
+    },
+    "ListUsers": {
+        **_READ,
+        # github.com/aws/aws-sdk-php/issues/1088
+        ("InvalidParameterException", "Error while parsing filter"): errors.SelectionInvalid,
+        ("InvalidParameterException", "Invalid search attribute"): errors.SelectionInvalid,
+    },
+    "ListUsersInGroup": {
+        **_READ,
+        ("ResourceNotFoundException", _NO_GROUP): errors.SelectionInvalid,
+    },
     "DescribeUserPool": {**_READ, ("UserPoolTaggingException", ""): errors.Unavailable},
+    "DescribeUserPoolClient": _READ,
+    "GetUserPoolMfaConfig": _READ,
 }
 TABLE: Final[dict[tuple[str, str, str], type[ResetError]]] = {
     (operation, code, pattern): error

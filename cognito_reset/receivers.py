@@ -1,9 +1,9 @@
 """
-What follows a reset: the log, the audit, the end of the person's sessions, and a notice by mail.
+What follows a reset: the log, the metrics, the audit, the end of the person's sessions, and a notice by mail.
 
-Everything here is a receiver of the app's own signals. If one of them fails, the reset stands; the failure is
-logged and signalled. ``password_reset_confirmed`` may be sent from another thread (see signals.py), so
-nothing here depends on the thread.
+apps.py connects the receivers here to the app's own signals. If one of them fails, the reset stands; the failure is
+logged and signalled. ``password_reset_confirmed`` may be sent from another thread (see signals.py), so nothing here
+depends on the thread. ``mail_user()`` also sends the mail after a reset by staff.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from django.views.decorators.debug import sensitive_variables
 
 from cognito_reset import signals
 from cognito_reset.cognito.service import get_service
-from cognito_reset.conf import address_of, conf
+from cognito_reset.conf import conf
 from cognito_reset.models import ResetEvent
+from cognito_reset.parsers import address_of
 from cognito_reset.resets.accounts import local_user
 from cognito_reset.resets.identifiers import identifier_key
 from cognito_reset.resets.network import audit_network
@@ -41,21 +42,18 @@ Outcome = ResetEvent.Outcome
 SIGN_OUT_WAIT_SECONDS: Final = 5.0
 # The arguments of a signal that the log line and the audit row contain unchanged.
 RECORDED: Final = ("outcome", "interface", "pool", "error_code", "aws_request_id")
+# The steps of the signals that don't have this argument.
+STEPS: Final = {
+    signals.password_reset_requested: "request",
+    signals.password_reset_confirmed: "confirm",
+    signals.password_reset_triggered: "staff",
+    signals.account_action: "staff",
+}
 # OWASP's names for events, for log analysis.
 OWASP: Final[dict[str, str]] = {
     Outcome.CONFIRMED: "authn_password_change",
     Outcome.THROTTLED: "excess_rate_limit_exceeded",
 }
-
-
-def connect() -> None:
-    may_change_a_password = [signals.password_reset_confirmed, signals.password_reset_failed]
-    others = [signals.password_reset_requested, signals.password_reset_triggered]
-    for signal in may_change_a_password + others:
-        signal.connect(log_event, dispatch_uid="cognito_reset.log")
-        signal.connect(record, dispatch_uid="cognito_reset.audit")
-    for signal in may_change_a_password:
-        signal.connect(protect_account, dispatch_uid="cognito_reset.protect_account")
 
 
 @sensitive_variables()
@@ -122,29 +120,34 @@ def sign_out_everywhere(pool: str, username: str) -> str | None:
 
 
 def send_notice(user: AbstractBaseUser, *, is_unknown: bool) -> None:
-    """
-    Mail the user that the password was changed, or may have been: to the address on record only.
+    """Mail the user that the password was changed, or may have been."""
+    contact = address_of(conf.contact_url) or ""
+    absolute = contact if contact.startswith(("https://", "mailto:")) else ""
+    template = "cognito_reset/notice_unknown" if is_unknown else "cognito_reset/notice"
+    mail_user(user, template, time=timezone.now(), contact_url=absolute)
 
-    It names the site as DEFAULT_FROM_EMAIL does, by its display name or its domain. It names neither the
-    request's host nor the username: an attacker may have chosen them, and mail programs turn such names into
-    links.
+
+def mail_user(user: AbstractBaseUser, template: str, **context: Any) -> None:
+    """
+    Mail the user, to the address on record only. ``template`` is the start of two templates' names.
+
+    The mail names the site as DEFAULT_FROM_EMAIL does, by its display name or its domain. It never contains the
+    username, and the mail about a reset that a person made contains no host of the request: an attacker may have
+    chosen them, and mail programs turn such names into links. The links in the mail after a reset by staff have the
+    host of the staff member's request.
     """
     address = getattr(user, user.get_email_field_name(), "")
     if not address:
         return
-    contact = address_of(conf.contact_url) or ""
-    absolute = contact if contact.startswith(("https://", "mailto:")) else ""
     sender_name, sender = parseaddr(settings.DEFAULT_FROM_EMAIL)
-    context = {
+    context |= {
         "user": user,
         "address": address,
         "site_name": sender_name or sender.rpartition("@")[2],
-        "time": timezone.now(),
-        "contact_url": absolute,
     }
-    template = "cognito_reset/notice_unknown" if is_unknown else "cognito_reset/notice"
-    # Don't use the request's language: an attacker may have sent the request.
-    with translation.override(getattr(user, "language", "") or settings.LANGUAGE_CODE):
+    # Don't use the request's language and time zone: somebody else may have sent the request.
+    language = getattr(user, "language", "") or settings.LANGUAGE_CODE
+    with translation.override(language), timezone.override(None):
         subject = render_to_string(f"{template}_subject.txt", context)
         body = render_to_string(f"{template}_body.txt", context)
     send_mail(" ".join(subject.split()), body.strip(), None, [address])
@@ -161,11 +164,33 @@ def log_event(*, is_first: bool = True, **event: Any) -> None:
         )
 
 
+def measure(*, signal: Signal, sender: Any, **event: Any) -> None:
+    """Send the signal for metrics, which names nobody."""
+    values = {name: event[name] for name in ("interface", "pool", "outcome", "error_code")}
+    signals.measure(sender, "attempt", step=_step(signal, event), **values)
+
+
+def _step(signal: Signal, event: Mapping[str, Any]) -> str:
+    return str(event.get("step") or STEPS[signal])
+
+
+def log_action(**event: Any) -> None:
+    """Log what staff did for a person. The log names neither of them but by the staff member's primary key."""
+    logger.info(
+        "cognito_reset.account_action action=%s actor=%s outcome=%s interface=%s pool=%s code=%s "
+        "aws_request_id=%s",
+        event["action"],
+        getattr(event["actor"], "pk", None),
+        *(str(event[name]) for name in RECORDED),
+    )
+
+
 @sensitive_variables()
 def record(*, signal: Signal, sender: Any, is_first: bool = True, **event: Any) -> None:
     """Write an audit row for each outcome. Of the refusals by one limit only the first gets one."""
     if is_first and conf.audit:
-        follow_up("audit", partial(_write_row, event), sender=sender, event=event)
+        row = {**event, "step": _step(signal, event)}
+        follow_up("audit", partial(_write_row, row), sender=sender, event=event)
 
 
 @sensitive_variables()
@@ -176,8 +201,10 @@ def _write_row(event: Mapping[str, Any]) -> None:
     in_transaction = connections[using].in_atomic_block
     with transaction.atomic(using=using) if in_transaction else nullcontext():
         ResetEvent.objects.create(
-            **{name: event[name] for name in RECORDED},
-            identifier_hash=identifier_key(event["pool"], event["username"]),
+            **{name: event[name] for name in (*RECORDED, "step")},
+            identifier_hash=event.get("identifier_hash")
+            or identifier_key(event["pool"], event["username"]),
+            action=event.get("action", ResetEvent.Action.RESET if "actor" in event else ""),
             network=audit_network(event["request"]) if event["request"] else "",
             actor=event.get("actor"),
             target=event.get("user"),

@@ -24,6 +24,13 @@ def check_deployment(**_: Any) -> list[CheckMessage]:
     return [*_attackers(), *_people(), *(found for pool in pools for found in _pool(pool))]
 
 
+def check_app_clients(**_: Any) -> list[CheckMessage]:
+    """Name what no system check can see, because checks run before a deployment and don't call AWS."""
+    text = "Whether the app clients reveal who has an account (PreventUserExistenceErrors) could not be checked."
+    hint = 'Run "manage.py cognito_reset doctor", which asks Cognito, and then silence this check.'
+    return [message("I004", text, hint)]
+
+
 def _attackers() -> Iterator[CheckMessage]:
     """Yield messages about settings that make attacks easier."""
     if conf.uniform_response_seconds < LEAST_UNIFORM_SECONDS:
@@ -44,7 +51,7 @@ def _attackers() -> Iterator[CheckMessage]:
         hint = (
             'Pass max_request_body_size="never" to sentry_sdk.init(), or use the scrubber in the '
         )
-        hint += 'README, under "Error trackers". This check can\'t see them, so silence it then.'
+        hint += 'docs, under "Error trackers". This check can\'t see them, so silence it then.'
         yield message("I002", text, hint)
 
 
@@ -60,10 +67,14 @@ def _people() -> Iterator[CheckMessage]:
 
 
 def _pool(pool: PoolSettings) -> Iterator[CheckMessage]:
-    needs_users = conf.end_sessions or conf.notify_after_reset
+    needs_users = {
+        "END_SESSIONS": conf.end_sessions,
+        "NOTIFY_AFTER_RESET": conf.notify_after_reset,
+    }
     finds_users = conf.raw.get("COGNITO_USERNAME") or conf.user_resolver or pool.sign_in_declared
-    if needs_users and not finds_users:
-        text = "END_SESSIONS and NOTIFY_AFTER_RESET do nothing for people who type an address."
+    if any(needs_users.values()) and not finds_users:
+        names = " and ".join(name for name, is_on in needs_users.items() if is_on)
+        text = f"{names} can't find the local user of a person who types an email address or a phone number."
         hint = 'or COGNITO_RESET["COGNITO_USERNAME"] or COGNITO_RESET["USER_RESOLVER"].'
         yield message("I003", text, f'Set {pool.name}["SIGN_IN_WITH"], {hint}')
     url, name = pool.endpoint_url, f'{pool.name}["ENDPOINT_URL"]'

@@ -22,19 +22,15 @@ from django.utils.module_loading import import_string
 from cognito_reset.checks import message
 from cognito_reset.cognito.service import CognitoService
 from cognito_reset.conf import (
-    DEFAULT_LIMITS,
     DEFAULT_POOL,
     POOL_SETTINGS,
     SETTINGS,
     CognitoResetMisconfigured,
     PoolSettings,
-    Rate,
     Section,
     conf,
-    is_region,
-    parse_rates,
-    suggestion,
 )
+from cognito_reset.parsers import DEFAULT_LIMITS, Rate, is_region, parse_rates, suggestion
 from cognito_reset.resets.stores import TAG
 
 # Their add() isn't atomic, isn't shared by processes, or forgets what it should count.
@@ -171,8 +167,8 @@ def _others() -> Iterator[CheckMessage]:
         yield message("W007", "MIDDLEWARE has no session middleware.", hint)
     behind_proxy = settings.SECURE_PROXY_SSL_HEADER or settings.USE_X_FORWARDED_HOST
     if behind_proxy and conf.trusted_proxies is None:
-        text = "There is a proxy, by SECURE_PROXY_SSL_HEADER or USE_X_FORWARDED_HOST. All visitors "
-        text += "share its rate limit, so that one visitor can lock out all others."
+        text = "SECURE_PROXY_SSL_HEADER or USE_X_FORWARDED_HOST is set, so the site is behind a proxy. All "
+        text += "visitors share its rate limit, so that one visitor can lock out all others."
         yield message("W018", text, SETTINGS["TRUSTED_PROXIES"].hint(conf))
     if conf.max_concurrent_calls > MANY_THREADS:
         text = "When Cognito hangs, all threads wait for it, and the site's other pages stop."

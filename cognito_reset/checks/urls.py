@@ -16,7 +16,8 @@ from django.urls.resolvers import RegexPattern
 
 from cognito_reset.aws.cors import ALLOW_HEADERS, EXPOSE_HEADERS
 from cognito_reset.checks import message
-from cognito_reset.conf import SETTINGS, CognitoResetMisconfigured, address_of, conf, suggestion
+from cognito_reset.conf import SETTINGS, CognitoResetMisconfigured, conf
+from cognito_reset.parsers import address_of, suggestion
 
 # The app_name of an interface, and the names of the URLs to look at.
 AWS: Final = ("cognito_reset_aws", ("endpoint",))
@@ -58,7 +59,7 @@ def _pools(within: URLResolver, outer: object = None) -> Iterator[CheckMessage]:
         elif pool is not None and pool not in conf.pool_aliases():
             nearest = suggestion(pool, conf.pool_aliases())
             text = f'An include() passes the pool "{pool}", which COGNITO_RESET["POOLS"] lacks{nearest}.'
-            hint = f"The pools are {', '.join(conf.pool_aliases())}. All pages there answer 404."
+            hint = f"POOLS has {', '.join(conf.pool_aliases())}. All pages of this include() answer 404."
             yield message("E027", text, hint)
 
 
@@ -96,8 +97,8 @@ def _forms(path: str) -> list[str]:
 def _redirects(aws: list[str]) -> Iterator[CheckMessage]:
     for path in aws:
         if path != "/" and path.endswith("/"):
-            text = f"The endpoint for AWS SDKs, {path}, is mounted with a slash at its end."
-            hint = 'Mount it as in path("cognito", include("cognito_reset.aws.urls")). Most SDKs '
+            text = f"The endpoint for AWS SDKs, {path}, is included with a slash at its end."
+            hint = 'Include it as in path("cognito", include("cognito_reset.aws.urls")). Most SDKs '
             hint += "post without a slash and follow no redirect."
             yield message("W016", text, hint)
     if not (settings.SECURE_SSL_REDIRECT and _place("SecurityMiddleware") is not None):

@@ -33,7 +33,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('created_at', models.DateTimeField(auto_now_add=True, db_index=True, verbose_name='time')),
-                ('interface', models.CharField(choices=[('pages', 'pages'), ('rest', 'REST'), ('aws', 'AWS SDK'), ('admin', 'admin'), ('command', 'command line'), ('python', 'Python')], max_length=8, verbose_name='way')),
+                ('interface', models.CharField(choices=[('pages', 'pages'), ('rest', 'REST'), ('aws', 'AWS SDK'), ('admin', 'admin'), ('command', 'command line'), ('python', 'Python')], max_length=8, verbose_name='interface')),
                 ('pool', models.CharField(max_length=64, verbose_name='user pool')),
                 ('outcome', models.CharField(choices=[('requested', 'code requested'), ('pending', 'no answer yet'), ('throttled', 'too many attempts'), ('confirmed', 'password changed'), ('refused', 'refused'), ('failed', 'failed'), ('unknown', 'outcome unknown'), ('triggered', 'sent by staff')], max_length=10, verbose_name='outcome')),
                 ('error_code', models.CharField(blank=True, max_length=32, verbose_name='error')),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial, reduce
 from operator import or_
 from typing import TYPE_CHECKING
@@ -9,9 +10,12 @@ from typing import TYPE_CHECKING
 from django.contrib.auth import get_user_model
 from django.db.models import Q
 from django.views.decorators.debug import sensitive_variables
+from rest_framework.exceptions import ValidationError
 
+from cognito_reset.cognito.errors import site_code_failed
 from cognito_reset.cognito.users import is_same
 from cognito_reset.conf import conf
+from cognito_reset.resets.identifiers import folded
 from cognito_reset.resets.site_code import run_site_code
 
 if TYPE_CHECKING:
@@ -28,7 +32,11 @@ def local_user(pool: str, username: str) -> AbstractBaseUser | None:
     unless several users match.
     """
     if conf.user_resolver:
-        return run_site_code("USER_RESOLVER", partial(conf.user_resolver, username))
+        try:
+            return run_site_code("USER_RESOLVER", partial(conf.user_resolver, username))
+        except ValidationError as error:  # there is no visitor who could be shown it
+            failure = site_code_failed("USER_RESOLVER", error)
+        raise failure
     names = _fields_to_compare(pool, username)
     if not names:
         return None
@@ -43,6 +51,26 @@ def local_user(pool: str, username: str) -> AbstractBaseUser | None:
     exact = [user for user in values if username in values[user]]
     users = exact or [user for user in values if any(is_same(username, v) for v in values[user])]
     return users[0] if len(users) == 1 else None
+
+
+@sensitive_variables()
+def namesakes(names: Iterable[str]) -> list[AbstractBaseUser]:
+    """
+    Return the local users who have one of these names as their username, email address or username at Cognito,
+    whether or not that proves that they are the person with these names.
+    """
+    attribute, model = conf.username_attribute, get_user_model()
+    fields = {field.name for field in model._meta.get_fields()}
+    fields &= {model.USERNAME_FIELD, model.get_email_field_name(), attribute}
+    wanted = {folded(name) for name in names}
+    matches = (Q(**{f"{field}__iexact": name}) for field in fields for name in names)
+    found = model._default_manager.filter(reduce(or_, matches))
+    # Compare again, because a database may treat more letters as the same.
+    return [
+        user
+        for user in found
+        if not wanted.isdisjoint(folded(str(getattr(user, field))) for field in fields)
+    ]
 
 
 def _fields_to_compare(pool: str, username: str) -> list[str]:

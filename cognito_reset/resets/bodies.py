@@ -11,10 +11,10 @@ from django.http import HttpRequest
 BODY_LIMIT: Final = 8192  # bytes of a request body; real ones are smaller
 
 
-def body_length(request: HttpRequest) -> int | None:
+def body_length(request: HttpRequest, limit: int = BODY_LIMIT) -> int | None:
     """
-    Return the length of a POST's body, or None if it can't be known. It is more than BODY_LIMIT for any body
-    that is too large.
+    Return the length of a POST's body, 0 for other methods, or None if it can't be known. It is more than ``limit``
+    for any body that is too large.
 
     Over ASGI, Django has received the body already, so it is measured: an adapter may state a wrong length.
     Over WSGI, a body of unknown length (sent in chunks, or by an adapter that leaves the header out) is read
@@ -29,13 +29,13 @@ def body_length(request: HttpRequest) -> int | None:
     if isinstance(request, ASGIRequest) and not is_consumed:
         stream = BytesIO(request._body) if is_cached else request._stream
     elif stated.isdecimal():
-        return int(stated) if len(stated) < 10 else BODY_LIMIT + 1
+        return int(stated) if len(stated) < 10 else limit + 1
     elif request.META.get("wsgi.input_terminated"):
         stream = request.META["wsgi.input"]
     else:
         return None
     try:
-        body = stream.read(BODY_LIMIT + 1)
+        body = stream.read(limit + 1)
     except Exception:  # the server's own exception, for broken chunks or a client that went away
         return None
     request._stream = BytesIO(body)  # as HttpRequest.body does

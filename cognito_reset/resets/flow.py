@@ -12,22 +12,22 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from threading import RLock
-from typing import Any
+from threading import Event, RLock
+from typing import Any, Final
 
-from django.core.exceptions import PermissionDenied
 from django.dispatch import Signal
-from django.http import Http404, HttpRequest
-from rest_framework.exceptions import APIException
+from django.http import HttpRequest
 
-from cognito_reset.cognito.errors import AccountRefused, ResetError
+from cognito_reset.cognito.errors import AccountRefused, Misconfigured, ResetError
 from cognito_reset.cognito.service import Delivery, get_service
-from cognito_reset.conf import conf
+from cognito_reset.conf import CognitoResetMisconfigured, conf
 from cognito_reset.models import ResetEvent
 from cognito_reset.resets import ratelimits
+from cognito_reset.resets.invitations import Invitation, invite_again
 from cognito_reset.resets.network import client_address, client_networks
 from cognito_reset.resets.neutral import (
     WAITED_SHARE,
@@ -36,6 +36,8 @@ from cognito_reset.resets.neutral import (
     sleep_until,
 )
 from cognito_reset.resets.passwords import check_site_validators, get_policy
+from cognito_reset.resets.pools import resolve_pool
+from cognito_reset.resets.reservations import CONFIRM, REQUEST
 from cognito_reset.resets.serializers import (
     ConfirmResetSerializer,
     RequestCodeSerializer,
@@ -44,14 +46,19 @@ from cognito_reset.resets.serializers import (
 from cognito_reset.resets.site_code import run_site_code
 from cognito_reset.signals import (
     SIGNED_OUT,
+    measure,
     password_reset_confirmed,
     password_reset_failed,
     password_reset_requested,
 )
 
+__all__ = ["Attempt", "CodeRequested", "Confirmed", "confirm_reset", "request_code"]
+
 logger = logging.getLogger(__name__)
 
 Outcome = ResetEvent.Outcome
+# Far more than it takes: the request may have ended without announcing anything.
+ANNOUNCED_WITHIN_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True)
@@ -114,11 +121,11 @@ def request_code(attempt: Attempt, data: object) -> CodeRequested:
     values = validate(RequestCodeSerializer, attempt, data)
     attempt = replace(attempt, username=values["username"])
     parts = (attempt.invocation_id, json.dumps(values, sort_keys=True))
-    service = get_service(attempt.pool)
     with (
-        service.permit(),
+        _measured_refusals(attempt, "request"),
+        get_service(attempt.pool).permit() as service,
         ratelimits.reserve(
-            ratelimits.REQUEST,
+            REQUEST,
             pool=attempt.pool,
             username=attempt.username,
             networks=attempt.networks(),
@@ -139,6 +146,13 @@ def request_code(attempt: Attempt, data: object) -> CodeRequested:
             run_site_code("PRE_SEND_HOOK", partial(hook, attempt.request))
         parameters = _parameters(attempt, values)
         delivery, failure = None, None
+        is_announced = Event()
+        if conf.resend_invitations:
+            metadata = parameters["client_metadata"]
+            finish = partial(_announce_invitation, attempt, is_announced)
+            parameters["when_wrong_state"] = partial(
+                invite_again, service, attempt.username, metadata, finish
+            )
         start = time.monotonic()
         reservation.commit()
         try:
@@ -160,6 +174,7 @@ def request_code(attempt: Attempt, data: object) -> CodeRequested:
             _announce(password_reset_requested, attempt, Outcome.REQUESTED, delivery.request_id)
         else:
             _announce(password_reset_requested, attempt, Outcome.PENDING)
+        is_announced.set()
         sleep_until(start + uniform)
         if shown_failure:
             raise shown_failure
@@ -177,11 +192,11 @@ def confirm_reset(attempt: Attempt, data: object) -> Confirmed:
     values = validate(ConfirmResetSerializer, attempt, data)
     username, code, password = values["username"], values["confirmation_code"], values["password"]
     attempt = replace(attempt, username=username)
-    service = get_service(attempt.pool)
     with (
-        service.permit(),
+        _measured_refusals(attempt, "confirm"),
+        get_service(attempt.pool).permit() as service,
         ratelimits.reserve(
-            ratelimits.CONFIRM,
+            CONFIRM,
             pool=attempt.pool,
             username=username,
             networks=attempt.networks(),
@@ -239,20 +254,6 @@ def confirm_reset(attempt: Attempt, data: object) -> Confirmed:
         raise failure
 
 
-def resolve_pool(request: HttpRequest, pool: str | None) -> str:
-    """
-    Return the alias from the URL, or the one that the site's resolver returns. Raise Http404 if it isn't in
-    the settings, because clients choose the path and the host. The resolver may also raise Http404,
-    PermissionDenied and DRF's exceptions.
-    """
-    answers = (Http404, PermissionDenied, APIException)
-    resolve = partial(conf.resolve_pool, request)
-    alias = pool or run_site_code("POOL_RESOLVER", resolve, *answers)
-    if (pool or conf.pool_resolver) and alias not in conf.pool_aliases():
-        raise Http404(f'COGNITO_RESET["POOLS"] has no pool {alias!r}.')
-    return alias
-
-
 def validate(
     serializer_class: type[RequestCodeSerializer], attempt: Attempt, data: object
 ) -> Mapping[str, Any]:
@@ -281,7 +282,7 @@ def _parameters(attempt: Attempt, values: Mapping[str, Any]) -> dict[str, Any]:
     own = run_site_code("CLIENT_METADATA", partial(conf.client_metadata, attempt.request))
     analytics = values.get("analytics_metadata") or {}
     context = values.get("user_context_data") or {}
-    address = client_address(attempt.request) if attempt.request else None
+    request = attempt.request if conf.forward_ip_address else None
     return {
         "username": attempt.username,
         "client_metadata": {**{key: sent[key] for key in sent if key in forwarded}, **own},
@@ -289,7 +290,7 @@ def _parameters(attempt: Attempt, values: Mapping[str, Any]) -> dict[str, Any]:
             analytics.get("analytics_endpoint_id") if conf.forward_analytics_metadata else None
         ),
         "encoded_data": context.get("encoded_data") if conf.forward_encoded_data else None,
-        "ip_address": address if conf.forward_ip_address else None,
+        "ip_address": client_address(request) if request else None,
     }
 
 
@@ -302,8 +303,35 @@ def _shown(attempt: Attempt, delivery: Delivery | None) -> Delivery | None:
     return simulated_delivery(attempt.pool, attempt.username)
 
 
-def _announce_error(attempt: Attempt, step: str, error: ResetError, is_first: bool = True) -> None:
-    more: dict[str, Any] = {"error_code": error.code, "step": step, "is_first": is_first}
+def _announce_invitation(attempt: Attempt, is_announced: Event, invitation: Invitation) -> None:
+    """Announce what came of an invitation, after the refusal of the code. This isn't the request's thread."""
+    is_announced.wait(ANNOUNCED_WITHIN_SECONDS)
+    more: dict[str, Any] = {"action": ResetEvent.Action.INVITE.value}
+    if error := invitation.error:
+        _announce_error(attempt, "request", error, **more)
+    else:
+        request_id = invitation.request_id
+        _announce(password_reset_requested, attempt, Outcome.INVITED, request_id, **more)
+
+
+@contextmanager
+def _measured_refusals(attempt: Attempt, step: str) -> Iterator[None]:
+    """Send the signal for metrics if an error is raised for which no other signal is sent."""
+    try:
+        yield
+    except (ResetError, CognitoResetMisconfigured) as error:
+        if not (isinstance(error, ResetError) and error.is_announced):
+            known = error if isinstance(error, ResetError) else Misconfigured()
+            values = {"outcome": known.outcome, "error_code": known.code, "step": step}
+            measure(Attempt, "attempt", pool=attempt.pool, interface=attempt.interface, **values)
+        raise
+
+
+def _announce_error(
+    attempt: Attempt, step: str, error: ResetError, is_first: bool = True, **more: Any
+) -> None:
+    error.is_announced = True
+    more |= {"error_code": error.code, "step": step, "is_first": is_first}
     _announce(password_reset_failed, attempt, error.outcome, error.request_id, **more)
 
 

@@ -16,6 +16,8 @@ from django.utils.crypto import salted_hmac
 
 from cognito_reset.cognito.users import attribute_like
 
+__all__ = ["identifier_keys"]
+
 try:
     import phonenumbers
 except ImportError:  # conf then accepts no PHONE_REGION, so e164() isn't called
@@ -84,9 +86,13 @@ def identifier_key(pool: str, identifier: str, *, secret_key: str | bytes | None
     Return the keyed hash that stands for ``identifier`` in the limits and in the audit. All spellings
     that Cognito may treat as the same identifier have the same hash; the aliases of one account don't.
     """
-    folded = unicodedata.normalize("NFKC", identifier).casefold()
-    text = unicodedata.normalize("NFKC", folded).strip()
-    return keyed_hash("identifier", pool, text, secret_key=secret_key)
+    return keyed_hash("identifier", pool, folded(identifier), secret_key=secret_key)
+
+
+def folded(identifier: str) -> str:
+    """Return the same text for all spellings that Cognito, or anybody, may treat as the same identifier."""
+    text = unicodedata.normalize("NFKC", identifier).casefold()
+    return unicodedata.normalize("NFKC", text).strip()
 
 
 def identifier_keys(pool: str, identifier: str) -> list[str]:

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Mapping
 from functools import cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
 
@@ -87,11 +88,12 @@ def _network(address: Address, prefix: int) -> str:
 
 
 def _client_address(request: HttpRequest) -> Address | None:
-    source, address = _address_seen_by_proxies(request)
+    proxies = conf.trusted_proxies
+    source, address = _address_seen_by_proxies(request, proxies)
     if isinstance(address, IPv6Address):
         address = _embedded_ipv4(address) or address
     if (
-        conf.trusted_proxies is None
+        proxies is None
         and any(name in request.headers for name in _PROXY_HEADERS)
         and (address is None or not address.is_global)
         and not settings.DEBUG  # a proxy in front of a developer's own server does no harm
@@ -105,9 +107,9 @@ def _client_address(request: HttpRequest) -> Address | None:
 @cache  # once per process
 def _log_unnamed_proxy() -> None:
     logger.error(
-        'COGNITO_RESET["TRUSTED_PROXIES"] is None, but this site seems to be behind a proxy: a '
-        "request with a header such as X-Forwarded-For came from a private address or a Unix "
-        "socket. All visitors behind that proxy share one rate limit, so that one visitor can lock out all "
+        'cognito_reset.trusted_proxies_unset: COGNITO_RESET["TRUSTED_PROXIES"] is None, but this site '
+        "seems to be behind a proxy: a request with a header such as X-Forwarded-For came from a private "
+        "address or a Unix socket. All visitors behind that proxy share one rate limit, so that one visitor can lock out all "
         'others. Set COGNITO_RESET["TRUSTED_PROXIES"] to the proxies in front of this site.'
     )
 
@@ -115,16 +117,18 @@ def _log_unnamed_proxy() -> None:
 @cache  # once per process and header
 def _log_unknown_address(source: str) -> None:
     logger.error(
-        "The address of a visitor is unknown: %s is missing, or contains no address where it is "
+        "cognito_reset.client_address_unknown: %s is missing, or contains no address where it is "
         "looked for. All such visitors share one rate limit, so that one visitor can lock out all "
         'others. Check COGNITO_RESET["TRUSTED_PROXIES"].',
         source,
     )
 
 
-def _address_seen_by_proxies(request: HttpRequest) -> tuple[str, Address | None]:
+def _address_seen_by_proxies(
+    request: HttpRequest, proxies: Mapping[str, Any] | None
+) -> tuple[str, Address | None]:
     """Return the name of the header (or REMOTE_ADDR) that was read, and the client's address."""
-    remote, proxies = request.META.get("REMOTE_ADDR", ""), conf.trusted_proxies
+    remote = request.META.get("REMOTE_ADDR", "")
     if proxies is None:
         return "REMOTE_ADDR", _parsed(remote)
     source: str = proxies.get("HEADER", "X-Forwarded-For")

@@ -144,6 +144,11 @@ _run_validators: Final = partial(run_site_code, "AUTH_PASSWORD_VALIDATORS")
 _known: dict[str, tuple[float, PasswordPolicy]] = {}
 
 
+def forget() -> None:
+    """Forget the pools' policies, so that they are read again."""
+    _known.clear()
+
+
 def _policy_of_pool(pool: str) -> PasswordPolicy:
     """
     Return the policy that Cognito has for the pool. It is read once an hour. While that fails, return the

@@ -6,15 +6,17 @@ comes under, each for W seconds, or none at all. So a limit is an exact sliding 
 the same time, and the time to wait is the time until the first slot expires.
 
 Repeats of a request are found by the same mechanism. Each request has a bucket with one slot, which is held
-for five minutes. It is named after a keyed hash of the request, and stores what kind of answer the attempt had. Whoever sends the same
-request again finds that slot held, and gets the same answer without a call and without using up a
-limit. Clients, browsers and people send a request again when its answer got lost. Without this they
-would be refused, because the code was used.
+for five minutes. It is named after a keyed hash of the request, and stores what kind of answer the attempt
+had. Whoever sends the same request again finds that slot held, and gets the same answer without a call and
+without using up a limit. Clients, browsers and people send a request again when its answer got lost. Without
+this they would be refused, because the code was used.
 
 Attempts are counted before the call, by identifier, network and site and never by session, in the same way
 whether or not the user exists. The two steps are counted apart: nobody can use up the guesses at a code by asking for
-more codes. With another SECRET_KEY, an emptied cache or a clock set ahead all limits start again;
-Cognito's own allowance stays.
+more codes. With an emptied cache or a clock set ahead all limits start again; Cognito's own allowance stays.
+
+This file decides whether an attempt may go on. reservations.py has what becomes of its slots, and digests.py
+has the keyed hashes that name the buckets.
 """
 
 from __future__ import annotations
@@ -23,25 +25,30 @@ import logging
 import math
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from types import TracebackType
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
-from cognito_reset.cognito.errors import (
-    CodeInvalid,
-    MaybeSent,
-    Misconfigured,
-    OutcomeUnknown,
-    PasswordCompromised,
-    PasswordInvalid,
-    PasswordReused,
-    ResetError,
-    Throttled,
-    Unavailable,
+from cognito_reset.cognito.errors import Throttled, Unavailable
+from cognito_reset.conf import conf
+from cognito_reset.parsers import Rate
+from cognito_reset.resets.digests import (
+    Older,
+    attempt_digests,
+    older_identifier_keys,
+    read_held,
 )
-from cognito_reset.conf import Rate, conf
-from cognito_reset.resets.identifiers import identifier_key, keyed_hash
+from cognito_reset.resets.reservations import (
+    ANSWERS,
+    CONFIRM,
+    FOLLOWING_UP,
+    REQUEST,
+    RUNNING,
+    SIGNED_OUT,
+    STAFF,
+    UNKNOWN,
+    Reservation,
+    now_ms,
+)
 from cognito_reset.resets.stores import (
     Bucket,
     Held,
@@ -55,10 +62,6 @@ from cognito_reset.secret import Secret
 
 logger = logging.getLogger(__name__)
 
-REQUEST: Final = "request"
-CONFIRM: Final = "confirm"
-STAFF: Final = "staff"
-
 # Some SDKs wait for an answer for a minute before they send a request again, up to four times.
 REPEAT_SECONDS: Final = 300
 POLL_SECONDS: Final = 0.1
@@ -67,27 +70,6 @@ GRACE_SECONDS: Final = 2
 # How long a repeat of a success waits to learn whether other devices were signed out. A repeat holds one
 # of the process's permits, which nobody should be able to occupy for long with copies of one request.
 FOLLOW_UP_SECONDS: Final = 2
-# Kinds of answers by number, None for success. Two versions of the app may share a store, so new
-# kinds belong at the end. RUNNING stands for an attempt that has no answer yet, FOLLOWING_UP for a
-# success whose receivers may still end the person's other sessions, SIGNED_OUT for one whose
-# receivers ended them.
-RUNNING: Final = 0
-SUCCESS: Final = 1
-FOLLOWING_UP: Final = 8
-SIGNED_OUT: Final = 9
-ANSWERS: Final[dict[int, type[ResetError] | None]] = {
-    SUCCESS: None,
-    2: CodeInvalid,
-    3: PasswordInvalid,
-    4: PasswordReused,
-    5: PasswordCompromised,
-    6: OutcomeUnknown,
-    7: MaybeSent,
-    FOLLOWING_UP: None,
-    SIGNED_OUT: None,
-}
-UNKNOWN: Final[dict[str, type[ResetError]]] = {REQUEST: MaybeSent, CONFIRM: OutcomeUnknown}
-
 # How many times the network's limit a /64, a /56 and a /48 get. A /48 is one customer, or many phones.
 NETWORK_FACTORS: Final = (1, 4, 16)
 # One in so many slots of the site is reserved for networks without a recent attempt.
@@ -112,95 +94,6 @@ SAMPLE: Final = 16
 # only a third of the limit is used.
 CROWDED: Final = 12
 ROUNDS: Final = 50  # after so many failed tries to take the slots, the store is treated as broken
-
-
-@dataclass
-class Reservation:
-    """
-    The ledger's decision on one attempt: it is refused (``refusal``), or a repeat (``is_repeat``), or it
-    may go on, with the slots that it holds. ``signed_out`` tells, for a repeat, whether the first request
-    ended the person's other sessions. ``resend_after`` is the number of seconds until the same
-    identifier may ask for another code.
-
-    As a context manager it settles an attempt that ends early. Before ``commit()`` only the site's callables
-    have run: all slots are released but the network's, so that nobody can run those callables without limit.
-    After it the call may have been made, and its outcome is unknown.
-    """
-
-    step: str
-    refusal: Throttled | None = None
-    is_first_refusal: bool = False
-    is_repeat: bool = False
-    answer: type[ResetError] | None = None
-    signed_out: bool = False
-    resend_after: int = 0
-    slots: Sequence[Slot] = ()
-    state: str = "reserved"
-
-    def __enter__(self) -> Reservation:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self.state == "reserved":
-            self._release_for_site_code()
-        elif self.state == "committed":
-            self.settle(UNKNOWN[self.step](sent=True))
-
-    def raise_answer(self) -> None:
-        """Raise the error that the first of the same requests had, or return if it succeeded."""
-        if self.answer is not None:
-            raise self.answer(sent=True)
-
-    def commit(self) -> None:
-        """Note that Cognito may get the call from now on."""
-        self.state = "committed"
-
-    def settle(self, error: ResetError | None, *, following_up: bool = False) -> None:
-        """
-        Keep the answer for repeats of the request. Release all slots if Cognito never got the call, and
-        the request's own slot if the same request may succeed later. This may be called again with a
-        later answer. With ``following_up``, repeats of a success wait for ``conclude()``.
-        """
-        self.state = "settled"
-        kind = None if error is None else type(error)
-        number = next((number for number, known in ANSWERS.items() if known is kind), None)
-        if isinstance(error, Misconfigured) and not error.sent:
-            self._release_for_site_code()
-        elif error is not None and not error.sent:
-            self._release(self.slots)
-        elif number is None:
-            self._release(self._own())
-        elif following_up and error is None:
-            self.state = "following_up"
-            self._keep(FOLLOWING_UP)
-        else:
-            self._keep(number)
-
-    def conclude(self, *, signed_out: bool) -> None:
-        """Store whether the person's other sessions were ended, for repeats of a success."""
-        if signed_out or self.state == "following_up":
-            self._keep(SIGNED_OUT if signed_out else SUCCESS)
-
-    def _own(self) -> list[Slot]:
-        """Return the request's own slot, if it has one."""
-        return [slot for slot in self.slots if slot.bucket.level == "repeat"]
-
-    def _keep(self, answer: int) -> None:
-        if own := self._own():
-            kept = Slot.taken(own[0].bucket, own[0].number, _now())
-            _try(lambda store: store.keep(kept, answer))
-
-    def _release_for_site_code(self) -> None:
-        self._release([slot for slot in self.slots if slot.bucket.level != "network"])
-
-    def _release(self, slots: Sequence[Slot]) -> None:
-        if slots:
-            _try(lambda store: store.release(slots))
 
 
 def reserve(
@@ -245,13 +138,7 @@ def clear(keys: Iterable[str]) -> None:
     Let the people with these ``identifier_key()``s try again, at both steps. The limits of networks and
     of the site stay. Raise Unavailable if the store fails.
     """
-    limits = conf.limits or {}
-    buckets = [
-        _bucket(step, "identifier", rate, key)
-        for key in keys
-        for step, levels in limits.items()
-        for rate in levels["identifier"]
-    ]
+    buckets = _buckets_of_people(keys)
     if not buckets:
         return
     try:
@@ -259,6 +146,56 @@ def clear(keys: Iterable[str]) -> None:
     except StoreUnavailable:
         pass
     raise Unavailable
+
+
+def seconds_to_wait(pool: str, identifiers: Iterable[str]) -> int:
+    """
+    Return how long a person with these identifiers has to wait because a limit of theirs is full, or 0 if none
+    is. The limits of networks and of the site don't count. Raise Unavailable if the store fails.
+    """
+    older = older_identifier_keys(pool, identifiers)
+    return _seconds_to_wait(_buckets_of_people(older), older)
+
+
+def seconds_to_wait_for_staff(*, pool: str, username: str) -> int:
+    """
+    Return how long staff have to wait before ``reserve_for_staff()`` lets them send, or 0. Raise Unavailable if
+    the store fails.
+    """
+    older = older_identifier_keys(pool, [username])
+    rates = (conf.limits or {}).get(REQUEST, {}).get("identifier", ())
+    buckets = [_bucket(STAFF, "identifier", rate, key) for key in older for rate in rates]
+    return _seconds_to_wait(buckets, older)
+
+
+def _seconds_to_wait(buckets: Iterable[Bucket], older: Older) -> int:
+    """
+    Return the seconds until each of these buckets that are full has a free slot, or 0 if none is full. Raise
+    Unavailable if the store fails.
+    """
+    wanted = {bucket: range(bucket.size) for bucket in buckets}
+    if not wanted:
+        return 0
+    try:
+        held = use_store(lambda store: read_held(store, wanted, older))
+    except StoreUnavailable:
+        pass
+    else:
+        full = [bucket for bucket in wanted if len(held[bucket]) == bucket.size]
+        now = now_ms()
+        return max((_seconds(min(_expiries(held[bucket])) - now) for bucket in full), default=0)
+    raise Unavailable
+
+
+def _buckets_of_people(keys: Iterable[str]) -> list[Bucket]:
+    """Return the buckets of the limits by identifier, of both steps."""
+    limits = conf.limits or {}
+    return [
+        _bucket(step, "identifier", rate, key)
+        for key in keys
+        for step, levels in limits.items()
+        for rate in levels["identifier"]
+    ]
 
 
 class _Attempt:
@@ -275,25 +212,21 @@ class _Attempt:
         self.step, self.pool = step, pool
         limits = conf.limits or {}
         rates = limits.get(REQUEST if step == STAFF else step, {})
-        person = identifier_key(pool, username)
-        nearest = keyed_hash("network", pool, *networks[:1])
-        here = keyed_hash("here", person, nearest)
+        digests, self._older = attempt_digests(pool, username, networks, request_parts)
+        person, nearest, here, whole_site, request, *hashed_networks = digests
         self.request: Bucket | None = None
         if request_parts:
-            # Secrets are revealed to the hash alone. It can't fail here, because the hashes above didn't.
-            texts = (part.reveal() if isinstance(part, Secret) else part for part in request_parts)
-            digest = keyed_hash("repeat", pool, *texts)
-            self.request = _bucket(step, "repeat", Rate(1, REPEAT_SECONDS), digest)
+            self.request = _bucket(step, "repeat", Rate(1, REPEAT_SECONDS), request)
         self.person = [
             _bucket(step, "identifier", rate, person) for rate in rates.get("identifier", ())
         ]
         self.networks = [
-            _bucket(step, "network", rate, keyed_hash("network", pool, network), factor)
-            for network, factor in zip(networks, NETWORK_FACTORS, strict=False)
+            _bucket(step, "network", rate, network, factor)
+            for network, factor in zip(hashed_networks, NETWORK_FACTORS, strict=False)
             for rate in rates.get("network", ())
         ]
         site = () if step == STAFF else rates.get("site", ())
-        whole = [_bucket(step, "site", rate, keyed_hash("site", pool)) for rate in site]
+        whole = [_bucket(step, "site", rate, whole_site) for rate in site]
         # Narrowest first, so that a refused client uses up no shared slots.
         self.limits = [*self.person, *self.networks, *whole]
         self.asked: Bucket | None = None
@@ -311,7 +244,7 @@ class _Attempt:
 
     def reserve(self, store: Store) -> Reservation:
         for count in range(ROUNDS):
-            now, held = _now(), self._read(store)
+            now, held = now_ms(), self._read(store)
             slots, full = self._choose(store, held, now)
             same = held[self.request].get(0) if self.request else None
             if full:
@@ -333,8 +266,9 @@ class _Attempt:
             elif not slots or store.take(slots):
                 resend_after = self._resend_after(held, now)
                 return Reservation(self.step, resend_after=resend_after, slots=slots)
-            elif count > 2:  # a crowd
-                time.sleep(random.uniform(0.001, 0.01))  # noqa: S311  # only spreads rivals
+            elif count > 2:
+                # A crowd, or a replica that is read from and is behind for a moment. All rounds take a second.
+                time.sleep(random.uniform(0.001, 0.002 * count))  # noqa: S311  # only spreads rivals
         # Slots looked free, and none could be taken: probably the cache's client hides its errors.
         raise LookupError
 
@@ -346,7 +280,10 @@ class _Attempt:
         if self.networks and self.request:
             buckets.append(self.repeats)
         self.numbers = {bucket: _numbers(bucket) for bucket in buckets if bucket}
-        return store.read(self.numbers) if self.numbers else {}
+        return self._held(store, self.numbers) if self.numbers else {}
+
+    def _held(self, store: Store, wanted: Mapping[Bucket, Collection[int]]) -> Held:
+        return read_held(store, wanted, self._older)
 
     def _choose(self, store: Store, held: Held, now: int) -> tuple[list[Slot], list[Bucket]]:
         """Return one free slot of each bucket, and the limits that are full."""
@@ -376,7 +313,7 @@ class _Attempt:
         free = [number for number in numbers if number < usable and number not in held[bucket]]
         is_half_used = len(held[bucket]) >= (CROWDED if is_sample else bucket.size / 2 - 1)
         if is_sample and not free:
-            held[bucket] = store.read({bucket: range(bucket.size)})[bucket]
+            held[bucket] = self._held(store, {bucket: range(bucket.size)})[bucket]
             free = [number for number in range(usable) if number not in held[bucket]]
         if is_site:
             self._watch_site(bucket, is_half_used=is_half_used, is_full=not free, now=now)
@@ -451,7 +388,7 @@ class _Attempt:
                 is_following_up = True
                 deadline = time.time() + FOLLOW_UP_SECONDS
             time.sleep(POLL_SECONDS)
-            found = store.read({self.request: [0]})[self.request]
+            found = self._held(store, {self.request: [0]})[self.request]
             if not found:
                 return None
             same = found[0]
@@ -494,22 +431,16 @@ def _seconds(milliseconds: int) -> int:
     return math.ceil(milliseconds / 1000)
 
 
-def _now() -> int:
-    return int(time.time() * 1000)
-
-
-def _try(work: Callable[[Store], None]) -> None:
-    """Do ``work`` with the store. If it fails, the slots expire by themselves; the failure is logged."""
-    try:
-        use_store(work)
-    except StoreUnavailable:
-        pass
-
-
 # What this process knows of the site's limits: until when a large one is full, by its key and the
 # number of slots that an attempt may use, and until when an event isn't logged again.
 _site_full_until: dict[tuple[str, int], int] = {}
 _site_logged_until: dict[tuple[str, str], int] = {}
+
+
+def forget() -> None:
+    """Forget which limits of the whole site are used up. Call this after the store was emptied."""
+    _site_full_until.clear()
+    _site_logged_until.clear()
 
 
 def _is_due(event: str, bucket: Bucket, now: int) -> bool:

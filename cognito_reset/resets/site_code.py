@@ -7,7 +7,6 @@ from typing import TypeVar
 
 from django.core.exceptions import ValidationError as DjangoValidationError
 from rest_framework.exceptions import ValidationError
-from rest_framework.fields import get_error_detail
 
 from cognito_reset.cognito.errors import Misconfigured, site_code_failed
 from cognito_reset.conf import CognitoResetMisconfigured
@@ -26,6 +25,9 @@ def run_site_code(setting: str, call: Callable[[], T], *answers: type[Exception]
     except (ValidationError, CognitoResetMisconfigured, Misconfigured):
         raise
     except DjangoValidationError as error:
+        # Imported here, because DRF's fields take long to load, and the admin needs this module at the start.
+        from rest_framework.fields import get_error_detail
+
         failure = ValidationError(get_error_detail(error))
     except answers:
         raise

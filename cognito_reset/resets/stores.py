@@ -11,7 +11,8 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
 from operator import attrgetter, or_
@@ -19,6 +20,7 @@ from threading import Lock
 from typing import Any, Final, TypeVar
 
 from django.core.cache import caches
+from django.core.cache.backends.base import BaseCache
 from django.db import connections, router
 from django.db.models import Q
 from django.db.transaction import atomic, non_atomic_requests
@@ -43,15 +45,21 @@ MISTAKES: Final = (
     "denied",
     "authentication failed",
 )
-# Names of cache clients' exceptions that mean that the server can't be reached, or takes no writes, for example
-# during a failover. The lines are for all clients, for redis-py and valkey, for pymemcache, and for pylibmc.
+# Names of clients' exceptions that mean that the server can't be reached, or takes no writes, for example during a
+# failover or because it is full. The lines are for all clients, for redis-py and valkey, for pymemcache, for
+# pylibmc, and for a PostgreSQL that is a standby, of which Django makes an InternalError.
 OUTAGES: Final = {
     *("ConnectionError", "TimeoutError", "ConnectionInterrupted", "OSError"),
     *("ReadOnlyError", "ClusterDownError", "SlotNotCoveredError", "TryAgainError"),
+    "OutOfMemoryError",
     "MemcacheError",
     *("ServerDown", "ServerDead", "HostLookupError", "ReadError", "WriteError"),
     "UnknownReadFailure",
+    "ReadOnlySqlTransaction",
 }
+# The starts of Redis's answers to writes while it can't save to its disk, or has too few replicas. They have no exceptions
+# of their own.
+TAKES_NO_WRITES: Final = ("MISCONF", "NOREPLICAS")
 # Exceptions of redis-py and of pymemcache that mean a mistake of the site, although they inherit from OUTAGES.
 NO_OUTAGES: Final = {"AuthenticationError", "AuthorizationError", "MemcacheClientError"}
 TRIES: Final = 5  # of a statement that lost a deadlock or waited for SQLite's lock too long
@@ -122,7 +130,7 @@ class StoreUnavailable(Exception):
 
 def use_store(work: Callable[[Store], T]) -> T:
     """Return what ``work`` returns. Raise StoreUnavailable if the store fails, and log why."""
-    store = _open_store()
+    store = _store_factory(conf.limits_cache)
     try:
         return work(store)
     except Exception as error:  # each cache client raises exceptions of its own
@@ -136,6 +144,23 @@ def purge_expired() -> int:
     return DatabaseStore().purge()
 
 
+def run_again(alias: str, work: Callable[[], T], tries: int = TRIES) -> T:
+    """
+    Run a statement or a transaction on that database, and again if it lost a deadlock or its connection was
+    closed.
+    """
+    connection = connections[alias]
+    try:
+        return work()
+    except (OperationalError, InterfaceError):
+        can_connect = connection.connection is not None
+        if connection.in_atomic_block or tries == 1 or not can_connect:
+            raise
+    connection.close_if_unusable_or_obsolete()  # the server may have been restarted
+    time.sleep(random.uniform(0.005, 0.05))  # noqa: S311  # only spreads rivals
+    return run_again(alias, work, tries - 1)
+
+
 def outside_transactions(view: Callable[..., Any]) -> Callable[..., Any]:
     """
     Decorate a view so that ATOMIC_REQUESTS doesn't wrap it for any database: a rollback would undo counted
@@ -146,16 +171,33 @@ def outside_transactions(view: Callable[..., Any]) -> Callable[..., Any]:
     return view
 
 
-def _open_store() -> Store:
-    alias = conf.limits_cache
-    return DatabaseStore() if alias is None else CacheStore(alias)
+def open_store(alias: str | None) -> Store:
+    """Return the store for a value of LIMITS_CACHE."""
+    return DatabaseStore() if alias is None else CacheStore(caches[alias])
+
+
+_store_factory: Callable[[str | None], Store] = open_store
+
+
+@contextmanager
+def stores_opened_by(factory: Callable[[str | None], Store]) -> Iterator[None]:
+    """
+    Let ``factory`` open the stores of this process, in all threads, as the test kit does. It takes the value of
+    LIMITS_CACHE. At the start, this process forgets when it last logged a failure.
+    """
+    global _store_factory, _logged_at
+    before, _store_factory, _logged_at = _store_factory, factory, -float("inf")
+    try:
+        yield
+    finally:
+        _store_factory = before
 
 
 class CacheStore:
     """A slot is a key, which exists for as long as the slot is held."""
 
-    def __init__(self, alias: str) -> None:
-        self._cache = caches[alias]
+    def __init__(self, cache: BaseCache) -> None:
+        self._cache = cache
 
     def read(self, wanted: Mapping[Bucket, Collection[int]]) -> Held:
         """Return the wanted slots that are held, in one command."""
@@ -205,7 +247,6 @@ class DatabaseStore:
 
     def __init__(self) -> None:
         self._alias = router.db_for_write(LedgerSlot)
-        self._connection = connections[self._alias]
         self._rows = LedgerSlot.objects.using(self._alias)
         self._expired: dict[tuple[str, int], int] = {}
 
@@ -269,22 +310,16 @@ class DatabaseStore:
         rows = self._rows.filter(key__in=[bucket.key for bucket in buckets])
         self._run(rows.delete)
 
+    def empty(self) -> None:
+        self._run(self._rows.delete)
+
     def purge(self) -> int:
         expired = self._rows.filter(expires__lt=int(time.time() * 1000) - PURGE_AFTER_MS)
         ids = expired.order_by("expires").values_list("pk", flat=True)[:PURGE_BATCH]
         return self._run(lambda: expired.filter(pk__in=sorted(ids)).delete()[0])
 
-    def _run(self, statement: Callable[[], T], tries: int = TRIES) -> T:
-        """Run one statement, and again if it lost a deadlock or its connection was closed."""
-        try:
-            return statement()
-        except (OperationalError, InterfaceError):
-            can_connect = self._connection.connection is not None
-            if self._connection.in_atomic_block or tries == 1 or not can_connect:
-                raise
-        self._connection.close_if_unusable_or_obsolete()  # the server may have been restarted
-        time.sleep(random.uniform(0.005, 0.05))  # noqa: S311  # only spreads rivals
-        return self._run(statement, tries - 1)
+    def _run(self, statement: Callable[[], T]) -> T:
+        return run_again(self._alias, statement)
 
 
 Store = CacheStore | DatabaseStore
@@ -331,7 +366,7 @@ def _hint(error: Exception) -> str:
     if isinstance(error, (OperationalError, InterfaceError)):
         if not any(text in str(error) for text in MISTAKES):
             return ""
-    elif names & OUTAGES and not names & NO_OUTAGES:
+    elif (names & OUTAGES and not names & NO_OUTAGES) or str(error).startswith(TAKES_NO_WRITES):
         return ""
     if isinstance(error, DatabaseError):
         return f"The table {LedgerSlot._meta.db_table} can't be used: run manage.py migrate."

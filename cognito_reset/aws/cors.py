@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
+__all__ = ["ALLOW_HEADERS", "EXPOSE_HEADERS"]
+
 # What AWS SDKs and Amplify ask for in a preflight. Lower case, as django-cors-headers' own defaults.
 ALLOW_HEADERS: Final = (
     "amz-sdk-invocation-id",

@@ -28,13 +28,15 @@ from cognito_reset.resets.flow import (
     Confirmed,
     confirm_reset,
     request_code,
-    resolve_pool,
 )
 from cognito_reset.resets.neutral import typed_delivery
+from cognito_reset.resets.pools import resolve_pool
 from cognito_reset.resets.problems import problems
 from cognito_reset.resets.serializers import AWSCallerSerializer
 from cognito_reset.rest.errors import translated
 from cognito_reset.rest.views import REDIRECTED, PublicAPIView, StrictJSONParser
+
+__all__ = ["AWSJSONView"]
 
 SERVICE: Final = "AWSCognitoIdentityProviderService"
 MEDIA_TYPE: Final = "application/x-amz-json-1.1"

@@ -6,11 +6,15 @@ The confirm page also works without it, and then asks for the username. The done
 
 from __future__ import annotations
 
+import logging
 import math
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 from django.http import HttpRequest
+
+logger = logging.getLogger(__name__)
 
 PREFIX: Final = "cognito_reset:"
 STATE_SECONDS: Final = 3600  # as long as a code lives
@@ -22,12 +26,17 @@ class ResetState:
     """
     The state of one visitor's reset on one pool. A session that contains nothing else expires after
     ``STATE_SECONDS``, instead of SESSION_COOKIE_AGE; the state remembers that as ``short``.
+
+    If the session store fails, the failure is logged and nothing is raised, because the reset itself may be
+    done. ``is_readable`` tells whether the session could be read. If the visitor has no session yet, none is
+    read.
     """
 
     def __init__(self, request: HttpRequest, pool: str) -> None:
         self._session = request.session
         self._key = f"{PREFIX}{pool}"
-        self._state: dict[str, Any] = self._session.get(self._key) or {}
+        self._state: dict[str, Any] = {}
+        self.is_readable = self._use_store(self._read)
         if self._state and time.time() >= self._state.get("until", 0):
             self.end()  # remove the username
             self._state = {}
@@ -61,21 +70,52 @@ class ResetState:
 
     def start(self, username: str, *, resend_after: int, **more: str | None) -> None:
         """Store the username, and change the session's key to prevent session fixation."""
-        self._session.cycle_key()
-        self._keep({"username": username, "resend_at": time.time() + resend_after, **more})
+        resend_at = time.time() + resend_after
 
-    def finish(self, outcome: str, **more: str) -> None:
-        self._keep({"outcome": outcome, **more})
+        def change() -> None:
+            self._session.cycle_key()  # which writes to the store
+            self._keep({"username": username, "resend_at": resend_at, **more})
+
+        self._use_store(change)
+
+    def finish(self, outcome: str, **more: str) -> bool:
+        """Store the outcome for the done page. Return whether the store accepted it."""
+
+        def change() -> None:
+            self._keep({"outcome": outcome, **more})
+            # The middleware saves the session again, in order to set the cookie.
+            self._session.save()
+
+        return self._use_store(change)
 
     def end(self) -> None:
         """Remove the state, and the session if it contains nothing else."""
-        self._session.pop(self._key, None)
-        if any(key.startswith(PREFIX) for key in self._session.keys()):  # noqa: SIM118
-            return  # another pool still has a state
-        if not self._has_site_data():
-            self._session.flush()
-        elif self._state.get("short"):
-            self._session.set_expiry(None)
+
+        def change() -> None:
+            self._session.pop(self._key, None)
+            has_other_state = any(key.startswith(PREFIX) for key in self._session.keys())  # noqa: SIM118
+            if not has_other_state and not self._has_site_data():
+                self._session.flush()
+                return
+            if not has_other_state and self._state.get("short"):
+                self._session.set_expiry(None)
+            self._session.save()
+
+        self._use_store(change)
+
+    def _use_store(self, work: Callable[[], None]) -> bool:
+        """Call ``work``, which uses the session store. Return whether it succeeded."""
+        try:
+            work()
+        except Exception as error:  # each session backend raises other exceptions
+            logger.error("cognito_reset.session_store_failed error=%s", type(error).__name__)
+            # Otherwise the middleware would save the session, and fail, after the view has answered.
+            self._session.modified = False
+            return False
+        return True
+
+    def _read(self) -> None:
+        self._state = self._session.get(self._key) or {}
 
     def _keep(self, state: dict[str, Any]) -> None:
         short = not self._has_site_data()

@@ -39,11 +39,13 @@ from cognito_reset.cognito.errors import (
     OutcomeUnknown,
     ResetError,
     Throttled,
+    Unavailable,
     misconfigured,
 )
-from cognito_reset.conf import CognitoResetMisconfigured, address_of, conf
+from cognito_reset.conf import CognitoResetMisconfigured, conf
 from cognito_reset.pages.forms import PageField, form_values, page_errors, page_fields
 from cognito_reset.pages.session import ResetState
+from cognito_reset.parsers import address_of
 from cognito_reset.resets.bodies import BODY_LIMIT, body_length, is_utf8
 from cognito_reset.resets.flow import (
     Attempt,
@@ -52,12 +54,14 @@ from cognito_reset.resets.flow import (
     confirm_reset,
     make_serializer,
     request_code,
-    resolve_pool,
     validate,
 )
+from cognito_reset.resets.pools import resolve_pool
 from cognito_reset.resets.problems import Problem, problems
 from cognito_reset.resets.serializers import ConfirmResetSerializer, RequestCodeSerializer
 from cognito_reset.resets.stores import outside_transactions
+
+__all__ = ["ConfirmView", "DoneView", "RequestView", "redirect_to_reset"]
 
 SERIALIZERS: Final[Mapping[str, type[RequestCodeSerializer]]] = {
     "request": RequestCodeSerializer,
@@ -214,6 +218,8 @@ class StepView(RedirectURLMixin, PageView):
         # Outside of the try block: if the rules for passwords fail, the stop page can't be made either.
         serializer = make_serializer(SERIALIZERS[self.step], self.pool)
         try:
+            if not self.state.is_readable:
+                raise Unavailable  # before anything is sent
             values = form_values(request.POST, serializer)
             result = self.perform(Attempt(self.pool, "pages", request), values)
         except ValidationError as error:
@@ -328,6 +334,7 @@ class ConfirmView(StepView):
     """
 
     template_name = "cognito_reset/confirm.html"
+    done_template_name = "cognito_reset/done.html"
     step = "confirm"
     fields = ("username", "confirmation_code", "password")
 
@@ -339,26 +346,35 @@ class ConfirmView(StepView):
 
     def form_valid(self, result: Confirmed) -> HttpResponse:
         if self.get_success_url() == self.url("done"):
-            self.state.finish("confirmed", note="signed_out" if result.signed_out else "")
-        else:
-            self.state.end()
+            return self.done("confirmed", note="signed_out" if result.signed_out else "")
+        self.state.end()
         return redirect(self.get_success_url())
 
     def failed(self, error: ResetError, username: str) -> HttpResponse:
         if isinstance(error, OutcomeUnknown):
-            # Redirect, so that a refresh doesn't submit the code again.
-            self.state.finish("unknown")
-            return redirect(self.url("done"))
+            return self.done("unknown")
         return super().failed(error, username)
+
+    def done(self, outcome: str, note: str = "") -> HttpResponse:
+        """
+        Redirect to the done page, so that a refresh doesn't submit the code again. That page finds the outcome
+        in the session, so show the outcome here if the session can't be saved.
+        """
+        if self.state.finish(outcome, note=note):
+            return redirect(self.url("done"))
+        self.template_name = self.done_template_name
+        return self.render_to_response(self.get_context_data(outcome=outcome, note=note))
 
 
 class DoneView(PageView):
     """Show the outcome once. If there is none, redirect to the first page."""
 
-    template_name = "cognito_reset/done.html"
+    template_name = ConfirmView.done_template_name
     http_method_names = ["get", "head", "options"]
 
     def get(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        if not self.state.is_readable:
+            raise Unavailable
         outcome, note = self.state.outcome, self.state.note
         if not outcome:
             return redirect(self.url("request"))

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
+__all__ = ["SNAKE_CASE_NAMES"]
+
 SNAKE_CASE_NAMES: Final = (
     "analytics_endpoint_id",
     "analytics_metadata",

@@ -235,10 +235,13 @@ class Operation(AutoSchema):
 
     def get_operation_id(self) -> str:
         """Return a name made of the whole path, so that no two endpoints have the same."""
-        return "_".join(re.findall(r"\w+", self.path)) or "root"
+        name = "_".join(re.findall(r"\w+", self.path)) or "root"
+        is_second = self.method == "POST" and hasattr(self.view, "get")
+        return f"{name}_post" if is_second else name
 
     def get_serializer_name(self, serializer: Any, direction: Any) -> str:
-        prefix = PREFIX if type(serializer).__module__ == serializers.__name__ else ""
+        is_ours = type(serializer).__module__.startswith("cognito_reset.")
+        prefix = PREFIX if is_ours else ""
         return prefix + super().get_serializer_name(serializer, direction)
 
 
@@ -255,15 +258,21 @@ class Endpoints(extensions.OpenApiViewExtension):
         describe: Any = next((DESCRIPTIONS[c] for c in view.__mro__ if c in DESCRIPTIONS), None)
         if describe is None:
             return view
-        classes = type(view.schema).__mro__
-        overrides = [c for c in classes if c.__module__ == utils.__name__]  # by @extend_schema
-        sites = next(c for c in classes if c not in overrides)
-        schema = type("Operation", (Operation, sites), {})
-        described: Any = type(view.__name__, (view,), {"schema": schema()})
         arguments = {"tags": ["password reset"], "parameters": [RETRY_AFTER], **describe(view())}
-        utils.extend_schema(**arguments)(described)
-        described.schema = type("Operation", (*overrides, type(described.schema)), {})()
-        return described
+        return described(view, arguments)
+
+
+def described(view: Any, *descriptions: dict[str, Any]) -> Any:
+    """Return ``view`` with the arguments of ``extend_schema()``, which those of the site override."""
+    classes = type(view.schema).__mro__
+    overrides = [c for c in classes if c.__module__ == utils.__name__]  # by @extend_schema
+    sites = next(c for c in classes if c not in overrides)
+    schema = type("Operation", (Operation, sites), {})
+    made: Any = type(view.__name__, (view,), {"schema": schema()})
+    for arguments in descriptions:
+        utils.extend_schema(**arguments)(made)
+    made.schema = type("Operation", (*overrides, type(made.schema)), {})()
+    return made
 
 
 class StrictText(extensions.OpenApiSerializerFieldExtension):

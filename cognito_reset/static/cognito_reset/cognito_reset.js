@@ -24,9 +24,8 @@
     input.form.addEventListener("submit", () => show(false));
   });
 
-  // Tick off the password's rules at each key, and have screen readers read them when typing stops. Don't
-  // send a password that breaks a rule, because the person would have to type the code again. The server
-  // checks everything else.
+  // Tick off the password's rules at each key. Screen readers read them when typing stops. Don't send a
+  // password that breaks a rule, because the code would have to be typed again.
   each("[data-cr-rules]", (list) => {
     const input = document.getElementById(list.dataset.crRules);
     const status = list.parentElement.querySelector("[data-cr-rules-status]");
@@ -63,8 +62,8 @@
     if (input.value) broken(false);
   });
 
-  // Don't send a form whose button is marked as disabled: while the form is being sent, and during the
-  // wait between two codes. A button that is only marked keeps the focus.
+  // Don't send a form twice, or during the wait for another code. A button that is only marked as disabled
+  // keeps the focus.
   each("[data-cr-form]", (form) => {
     const button = form.querySelector("[type=submit]");
     const wait = form.querySelector("[data-cr-wait]");
@@ -77,7 +76,7 @@
         event.preventDefault();
       } else if (!event.defaultPrevented) {
         disable(true);
-        setTimeout(release, 20000); // longer than the server takes, so the person stopped the page
+        setTimeout(release, 20000); // the person stopped the page
       }
     });
     addEventListener("pageshow", release);

@@ -23,6 +23,8 @@ import string
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+__all__ = ["handler"]
+
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 # Cognito accepts no longer text messages.
 SMS_LIMIT = 140

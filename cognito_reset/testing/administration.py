@@ -8,7 +8,7 @@ from typing import Any, Final
 from cognito_reset.testing.errors import CognitoError, invalid_parameter, not_found
 from cognito_reset.testing.mfa import configured
 from cognito_reset.testing.paging import page
-from cognito_reset.testing.pools import DEFAULT_FLOWS, Client, Pool, Secret
+from cognito_reset.testing.pools import ACCOUNT, DEFAULT_FLOWS, Client, Pool, Secret
 from cognito_reset.testing.state import State
 
 Request = dict[str, Any]
@@ -181,10 +181,14 @@ def _secret_view(secret: Secret) -> dict[str, Any]:
 def _pool_view(pool: Pool) -> dict[str, Any]:
     settings = dict(pool.settings)
     schema = settings.pop("Schema", [])
+    # A hook stands for a Lambda function.
+    function = f"arn:aws:lambda:{pool.region}:{ACCOUNT}:function:"
+    triggers = {name: f"{function}{name}" for name in pool.hooks}
     return {
         "MfaConfiguration": "OFF",
         "UserPoolTier": "ESSENTIALS",
         **settings,
+        "LambdaConfig": {**triggers, **settings.get("LambdaConfig", {})},
         "Policies": {**settings.get("Policies", {}), "PasswordPolicy": pool.policy},
         # AWS shows both names of the validity, though it takes only one of them:
         # https://github.com/pulumi/pulumi-aws-native/issues/1256

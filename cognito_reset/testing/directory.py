@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from cognito_reset.testing.errors import invalid_parameter
 from cognito_reset.testing.paging import page
+from cognito_reset.testing.pools import Pool
 from cognito_reset.testing.state import State
 from cognito_reset.testing.users import User
 
@@ -37,8 +38,7 @@ _SEARCHABLE: Final[dict[str, Callable[[User], str]]] = {
 def list_users(state: State, request: Request) -> dict[str, Any]:
     """List users in the order of creation."""
     pool = state.pool(request["UserPoolId"])
-    fits = _filter(request.get("Filter", ""))
-    users = [user for user in pool.users.values() if fits(user)]
+    users = _matching(pool, request.get("Filter", ""))
     if state.options.list_starts_with_empty_page and "PaginationToken" not in request:
         return {"Users": [], "PaginationToken": "after-0"}
     listed, more = page(users, request, limit="Limit", token="PaginationToken")
@@ -56,9 +56,9 @@ def admin_get_user(state: State, request: Request) -> dict[str, Any]:
     return view
 
 
-def _filter(text: str) -> Callable[[User], bool]:
+def _matching(pool: Pool, text: str) -> list[User]:
     if not text:
-        return lambda user: True
+        return list(pool.users.values())
     found = _FILTER.fullmatch(text)
     if found is None:
         raise invalid_parameter("Error while parsing filter.")
@@ -69,8 +69,11 @@ def _filter(text: str) -> Callable[[User], bool]:
     fold: Callable[[str], str] = str if attribute in _CASE_SENSITIVE else str.lower
     value = fold(value)
     if kind == "=":
-        return lambda user: fold(of(user)) == value
-    return lambda user: bool(of(user)) and fold(of(user)).startswith(value)
+        names = ("username", "sub", *pool.username_attributes, *pool.alias_attributes)
+        is_indexed = value and attribute in names
+        users = pool.named(value) if is_indexed else pool.users.values()
+        return [user for user in users if fold(of(user)) == value]
+    return [user for user in pool.users.values() if of(user) and fold(of(user)).startswith(value)]
 
 
 def _shown(user: User, wanted: list[str] | None) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import copy
 import json
 import threading
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -18,6 +18,7 @@ from cognito_reset.testing import (
     groups,
     mfa,
     recovery,
+    seeding,
     sign_in,
     tags,
     wire,
@@ -29,7 +30,8 @@ from cognito_reset.testing.mount import EVENT, Mount
 from cognito_reset.testing.options import Options
 from cognito_reset.testing.pools import Hook
 from cognito_reset.testing.state import State
-from cognito_reset.testing.validation import checked, is_signed
+from cognito_reset.testing.users import User
+from cognito_reset.testing.validation import check_error, check_operation, checked, is_signed
 
 OPERATIONS: Final[dict[str, Callable[[State, dict[str, Any]], dict[str, Any]]]] = {
     **accounts.OPERATIONS,
@@ -104,9 +106,9 @@ class Emulator:
 
     @property
     def outbox(self) -> list[Message]:
-        """The messages that were sent, newest first."""
+        """The messages that were sent, newest last, as in ``django.core.mail.outbox``."""
         with self._state.lock:
-            return self._state.outbox[::-1]
+            return self._state.outbox.copy()
 
     @property
     def calls(self) -> list[tuple[str, Any]]:
@@ -133,16 +135,85 @@ class Emulator:
     def fail_next(
         self, operation: str, fault: Fault | str, *, message: str = "", times: int = 1
     ) -> None:
-        """Let the next calls of an operation fail with an error of this name, or with a fault."""
+        """
+        Let the next calls of an operation fail with an error of this name, or with a fault. Raise ``ValueError`` for
+        names that Cognito doesn't have. An ``Error`` may have any name.
+        """
+        check_operation(operation)
         if isinstance(fault, str):
+            check_error(fault)
             fault = Error(fault, message)
         with self._state.lock:
             self._faults[operation].extend([fault] * times)
 
     def queued_faults(self, operation: str) -> list[Fault]:
-        """Return the faults that are still waiting for a call."""
+        """Return the faults that are still waiting for a call. Raise as ``fail_next()``."""
+        check_operation(operation)
         with self._state.lock:
             return list(self._faults[operation])
+
+    @property
+    def pools(self) -> dict[str, dict[str, list[str]]]:
+        """The ids of all pools, and the ids of their app clients ("clients") and the usernames ("users")."""
+        with self._state.lock:
+            return {
+                pool.id: {"clients": list(pool.clients), "users": list(pool.users)}
+                for pool in self._state.pools.values()
+            }
+
+    def add_pool(self, pool_id: str, **members: Any) -> None:
+        """
+        Add a pool with this id, which no operation can choose. ``members`` are those of CreateUserPool.
+        Raise ``Unusable`` for a value that the service would refuse, and for an id that exists.
+        """
+        with self._state.lock:
+            seeding.add_pool(self._state, pool_id, members)
+
+    def add_client(
+        self, pool_id: str, client_id: str, *, secret: str | None = None, **members: Any
+    ) -> None:
+        """
+        Add an app client with this id and secret. It allows sign-ins by password, unless ``members``, which
+        are those of CreateUserPoolClient, have other ExplicitAuthFlows. Raise as ``add_pool()``.
+        """
+        with self._state.lock:
+            seeding.add_client(self._state, pool_id, client_id, secret, members)
+
+    def add_user(
+        self,
+        pool_id: str,
+        username: str,
+        *,
+        email: str = "",
+        phone_number: str = "",
+        attributes: Mapping[str, str] | None = None,
+        password: str | None = None,
+        status: str = "CONFIRMED",
+        groups: Iterable[str] = (),
+        enabled: bool = True,
+    ) -> User:
+        """
+        Add a user in any state, without a message or a trigger. Raise as ``add_pool()``. If ``username`` is an
+        email address or a phone number, the user signs in with it, and the pool decides on the true username.
+
+        ``email`` and ``phone_number`` are verified. Contacts that aren't verified belong into ``attributes``. Without a
+        ``password``, one is made up that satisfies the pool's policy. ``status`` is one of Cognito's:
+        CONFIRMED, FORCE_CHANGE_PASSWORD (invited), RESET_REQUIRED, UNCONFIRMED or EXTERNAL_PROVIDER. Groups
+        that don't exist are created.
+        """
+        with self._state.lock, self._state.operation():
+            return seeding.add_user(
+                self._state,
+                pool_id,
+                username,
+                email=email,
+                phone_number=phone_number,
+                attributes=attributes or {},
+                password=password,
+                status=status,
+                groups=groups,
+                enabled=enabled,
+            )
 
     def add_federated_user(self, pool_id: str, username: str, *, email: str = "") -> None:
         """Add a user of an identity provider (EXTERNAL_PROVIDER). No operation can do that."""
@@ -151,11 +222,12 @@ class Emulator:
             user = self._state.add_user(pool, username, "EXTERNAL_PROVIDER")
             if email:
                 user.attributes |= {"email": email, "email_verified": "true"}
+                pool.note_names(user)
 
     def advance(self, seconds: float) -> None:
-        """Move the clock forward."""
+        """Move the clock forward. Raise ``ValueError`` or ``OverflowError`` if that is too far for Python's dates."""
         with self._state.lock:
-            self._state.offset += timedelta(seconds=seconds)
+            self._state.advance(timedelta(seconds=seconds))
 
     def close(self) -> None:
         """End all faults that are being played."""
@@ -176,7 +248,7 @@ class Emulator:
             )
         except CognitoError as error:
             status, body = error.status, error.body
-        answer = wire.answer(status, body)
+        answer = wire.answer(status, body, self._state.now())
         return (answer, None) if fault is None else (fault.spoiled(answer), fault)
 
     def wait(self, seconds: float) -> bool:

@@ -16,6 +16,32 @@ WRONG_CODE: Final = "Invalid verification code provided, please try again."
 OLD_CODE: Final = "Invalid code provided, please request a code again."
 TOO_OFTEN: Final = "Attempt limit exceeded, please try after some time."
 ADMIN_ONLY: Final = "Contact administrator to reset password."
+#: Errors that any service of AWS may return, so that botocore's model of Cognito doesn't list them
+#: ("Common Error Types" in the API reference), and those of the protocol and of signatures.
+COMMON_ERRORS: Final = frozenset(
+    {
+        "AccessDeniedException",
+        "ExpiredTokenException",
+        "IncompleteSignature",
+        "InternalFailure",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "MalformedHttpRequestException",
+        "MissingAuthenticationTokenException",
+        "OptInRequired",
+        "RequestAbortedException",
+        "RequestEntityTooLargeException",
+        "RequestExpired",
+        "RequestTimeoutException",
+        "SerializationException",
+        "ServiceUnavailable",
+        "SignatureDoesNotMatch",
+        "ThrottlingException",
+        "UnknownOperationException",
+        "UnrecognizedClientException",
+        "ValidationException",
+    }
+)
 
 
 class CognitoError(Exception):

@@ -1,5 +1,9 @@
 """
-pytest fixtures: ``pytest_plugins = ["cognito_reset.testing.fixtures"]`` in a site's conftest.py.
+The pytest plugin, which pytest finds by its entry point.
+
+It is loaded in every project of an environment that has this package, so it imports nothing but pytest until a
+test uses a fixture. With PYTEST_DISABLE_PLUGIN_AUTOLOAD, a site's conftest.py names it:
+``pytest_plugins = ["cognito_reset.testing.fixtures"]``.
 """
 
 from __future__ import annotations
@@ -9,89 +13,46 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from cognito_reset.cognito.client import make_client
-from cognito_reset.cognito.service import clients_made_by, wait_until_idle
-from cognito_reset.testing.emulator import Emulator
-from cognito_reset.testing.mount import EVENT, Mount
-
 if TYPE_CHECKING:
-    from cognito_reset.conf import PoolSettings
+    from cognito_reset.testing.emulator import Emulator
+    from cognito_reset.testing.kit import Cognito
 
-# Making a client takes longer than most tests. One seed gives the same ids in each test, so that one
-# service, with its clients, serves them all.
-_SEED: Final = 9229
-_POOL: Final = {
-    "PoolName": "tests",
-    "AliasAttributes": ["email", "phone_number", "preferred_username"],
-    "AutoVerifiedAttributes": ["email"],
-    # As AWS recommends, both contacts recover an account, except the one that is the second factor.
-    "AccountRecoverySetting": {
-        "RecoveryMechanisms": [
-            {"Name": "verified_phone_number", "Priority": 1},
-            {"Name": "verified_email", "Priority": 2},
-        ]
-    },
-}
-_CLIENT: Final = {
-    "ClientName": "tests",
-    "GenerateSecret": True,
-    "ExplicitAuthFlows": [
-        "ALLOW_ADMIN_USER_PASSWORD_AUTH",
-        "ALLOW_REFRESH_TOKEN_AUTH",
-        "ALLOW_USER_PASSWORD_AUTH",
-    ],
-}
+__all__ = ["cognito", "cognito_emulator"]
 
-#: The emulator of the test that is running.
-_current: list[Emulator] = []
+#: The fixtures of pytest-django with which a test has the database.
+_DATABASE: Final = {
+    "db",
+    "transactional_db",
+    "django_db_reset_sequences",
+    "django_db_serialized_rollback",
+    "live_server",
+}
 
 
 @pytest.fixture
-def cognito_emulator(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulator]:
+def cognito(request: pytest.FixtureRequest, settings: Any) -> Iterator[Cognito]:
     """
-    An Emulator behind every client of the app, with a pool and a client with a secret for the
-    pool "default" of COGNITO_RESET. Users are up to the test.
+    Amazon Cognito for this test, behind the site's own settings: see ``cognito_reset.testing.Cognito``.
+
+    It needs pytest-django. Without ``db`` or its like, the test has no database, and the rate limits are counted
+    in memory.
     """
-    configured = getattr(settings, "COGNITO_RESET", {})
-    pools = configured.get("POOLS", {})
-    region = pools.get("default", {}).get("REGION", "us-east-1")
-    emulator = Emulator(region=region, seed=_SEED)
-    pool_id = _result(emulator, "CreateUserPool", _POOL)["UserPool"]["Id"]
-    client = _result(emulator, "CreateUserPoolClient", {"UserPoolId": pool_id, **_CLIENT})
-    emulator.calls.clear()
-    default = {
-        "REGION": region,
-        "USER_POOL_ID": pool_id,
-        "CLIENT_ID": client["UserPoolClient"]["ClientId"],
-        "CLIENT_SECRET": client["UserPoolClient"]["ClientSecret"],
-    }
-    settings.COGNITO_RESET = {**configured, "POOLS": {**pools, "default": default}}
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    _current.append(emulator)
-    with clients_made_by(_make_mounted):
-        yield emulator
-        # An answer of the request step doesn't wait for its call, which must still end in this test.
-        wait_until_idle(timeout=5)
-    _current.clear()
-    emulator.close()
+    # Only tests that use it load these modules.
+    from cognito_reset.testing.kit import running_cognito  # noqa: PLC0415
+    from cognito_reset.testing.settings_of_test import SettingsOfTest  # noqa: PLC0415
+
+    asks = bool(_DATABASE.intersection(request.fixturenames))
+    has_database = asks or request.node.get_closest_marker("django_db") is not None
+    if has_database:
+        request.getfixturevalue("db")  # before the limits are emptied, and after them at the end
+    # By the fixture of pytest-django, so that changes of the test are undone in the right order.
+    values = SettingsOfTest()
+    settings.COGNITO_RESET = values.value
+    with running_cognito(values, has_database=has_database) as running:
+        yield running
 
 
-def _result(emulator: Emulator, operation: str, body: dict[str, Any]) -> dict[str, Any]:
-    status, answer = emulator.handle(operation, body)
-    assert status == 200, answer  # noqa: S101  # a fixture's, in a test
-    return answer
-
-
-def _make_mounted(pool: PoolSettings, *, signed: bool) -> Any:
-    """
-    Make a client that calls the running test's emulator instead of the network. It outlives the test, and
-    in a test without the fixture it uses the network as usual.
-    """
-    client = make_client(pool, signed=signed)
-
-    def answer(request: Any, **kwargs: Any) -> Any:
-        return Mount(_current[0], client)(request) if _current else None
-
-    client.meta.events.register(EVENT, answer, unique_id="cognito_reset.testing")
-    return client
+@pytest.fixture
+def cognito_emulator(cognito: Cognito) -> Emulator:
+    """Return the Emulator of ``cognito``."""
+    return cognito.emulator

@@ -138,6 +138,8 @@ class Pool:
     clients: dict[str, Client] = field(default_factory=dict)
     groups: dict[str, Group] = field(default_factory=dict)
     hooks: dict[str, Hook] = field(default_factory=dict)
+    #: Usernames by the names that their users have, or had before: see ``note_names()``.
+    names: dict[str, dict[str, None]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def region(self) -> str:
@@ -164,16 +166,32 @@ class Pool:
         configuration = self.settings.get("UsernameConfiguration", {"CaseSensitive": True})
         return name if configuration["CaseSensitive"] else name.lower()
 
+    def note_names(self, user: User) -> None:
+        """
+        Note all names by which the user may be found, so that ``named()`` need not look at every user. Call this
+        after each change of an attribute.
+        """
+        aliases = (*self.username_attributes, *self.alias_attributes)
+        attributes = (user.attributes.get(attribute, "") for attribute in aliases)
+        for name in (user.username, user.sub, *attributes):
+            if name:
+                self.names.setdefault(name.lower(), {})[user.username] = None
+
+    def named(self, name: str) -> list[User]:
+        """Return the users who may have this name, in any case. They may also have had it before."""
+        found = self.names.get(name.lower(), {})
+        return [self.users[username] for username in found if username in self.users]
+
     def find(self, name: str) -> User | None:
         """Return the user with this username, sub or alias, or ``None``."""
         if name in self.users:
             return self.users[name]
-        wanted = self.fold(name)
-        for user in self.users.values():
+        wanted, users = self.fold(name), self.named(name)
+        for user in users:
             if wanted == self.fold(user.username) or name == user.sub:
                 return user
         for attribute in (*self.username_attributes, *self.alias_attributes):
-            for user in self.users.values():
+            for user in users:
                 if self.alias(user, attribute) == wanted:
                     return user
         return None
@@ -192,7 +210,7 @@ class Pool:
         rivals = []
         for attribute in (*self.username_attributes, *self.alias_attributes):
             wanted = self.alias(user, attribute)
-            for other in self.users.values():
+            for other in self.named(wanted):
                 if other is user or not wanted or self.alias(other, attribute) != wanted:
                     continue
                 contact = attribute in self.alias_attributes and attribute in MEDIUMS

@@ -56,6 +56,7 @@ def set_attributes(
             for item in attributes
         ]
     )
+    pool.note_names(user)
     for rival, attribute in pool.rivals(user, force=force):
         state.remember(rival)
         rival.attributes[f"{attribute}_verified"] = "false"

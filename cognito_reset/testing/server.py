@@ -32,9 +32,13 @@ from cognito_reset.testing.faults import KINDS, Fault, Reset, Timeout, Trickle, 
 from cognito_reset.testing.wire import Answer
 
 HANG_SECONDS: Final = 60.0
+#: What a body raises that has other types, numbers that are too large, or too many brackets.
+_MISUSE: Final = (AttributeError, OverflowError, RecursionError, TypeError, ValueError)
 #: Requests to Cognito are far smaller: the longest member has 131,072 characters (botocore's model).
 MAX_BODY_BYTES: Final = 1_000_000
 
+#: As browsers send it in the header Origin (RFC 6454, 6.2).
+_ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]+)?")
 _HOST: Final = re.compile(r"(?:\[(?P<ipv6>[^\]]*:[^\]]*)\]|(?P<name>[^:\[\]]+))(?::[0-9]*)?")
 
 
@@ -90,8 +94,14 @@ def serve(
     ``host`` is an address of this machine, IPv4 or IPv6, or a name. ``localhost`` listens on both.
 
     It refuses requests that browsers send for pages of other origins, unless ``allowed_origins``
-    has that origin (``http://localhost:5173``). It answers to IP addresses, localhost and ``host``.
+    has that origin (``http://localhost:5173``). It answers to IP addresses, localhost and ``host``. Raise ``ValueError``
+    for a text that is no origin.
     """
+    for origin in (allowed_origins := list(allowed_origins)):
+        if not _ORIGIN.fullmatch(origin):
+            raise ValueError(
+                f"{origin!r} is not an origin. Write it like http://localhost:5173, in lower case and without a path."
+            )
     return Server(emulator, host, port, allowed_origins)
 
 
@@ -186,10 +196,14 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         if self._is_refused():
             return
+        emulator = self.server.emulator
         if self.path == "/outbox":
-            self._send_json(200, [message.as_json() for message in self.server.emulator.outbox])
+            self._send_json(200, [message.as_json() for message in reversed(emulator.outbox)])
+        elif self.path == "/":
+            outbox = f"http://{self.headers['Host']}/outbox"
+            self._send_json(200, {"outbox": outbox, "pools": emulator.pools})
         else:
-            self._send_json(404, {"error": "Only GET /outbox is available."})
+            self._send_json(404, {"error": "Only GET / and GET /outbox are available."})
 
     def do_POST(self) -> None:
         try:
@@ -279,7 +293,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return
         except CognitoError as error:
             self._send_json(400, {"error": error.message})
-        except (TypeError, ValueError) as error:
+        except _MISUSE as error:
             self._send_json(400, {"error": str(error)})
         else:
             self._send_json(200, result)
@@ -319,7 +333,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _send_head(self, answer: Answer) -> None:
-        self.send_response(answer.status)
+        if (
+            "Date" in answer.headers
+        ):  # by the emulator's clock; send_response() would add this machine's
+            self.send_response_only(answer.status)
+        else:
+            self.send_response(answer.status)
         for name, value in {"Content-Length": str(len(answer.body)), **answer.headers}.items():
             self.send_header(name, value)
         self.end_headers()

@@ -20,6 +20,7 @@ from cognito_reset.testing.pools import Client, Pool, is_contact
 from cognito_reset.testing.users import Code, User
 
 HOUR = timedelta(hours=1)
+LAST_YEAR = 9900
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,13 @@ class State:
     def now(self) -> datetime:
         return self._now() + self.offset
 
+    def advance(self, by: timedelta) -> None:
+        offset = self.offset + by
+        # What begins then may last for years, and must end before the year 10000.
+        if (self._now() + offset).year > LAST_YEAR:
+            raise ValueError(f"The clock can't go beyond the year {LAST_YEAR}.")
+        self.offset = offset
+
     def pool(self, pool_id: str) -> Pool:
         if pool_id not in self.pools:
             raise not_found(f"User pool {pool_id}")
@@ -144,6 +152,7 @@ class State:
             username = sub
         user = User(pool.fold(username), sub, status, now, now)
         pool.users[user.username] = user
+        pool.note_names(user)
         self.if_refused(lambda: pool.users.pop(user.username, None))
         return user
 

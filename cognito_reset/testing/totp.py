@@ -8,6 +8,8 @@ import random
 from datetime import datetime
 from typing import Final
 
+__all__ = ["totp"]
+
 STEP_SECONDS: Final = 30
 
 

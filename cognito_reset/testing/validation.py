@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from functools import cache
 from itertools import count
 from typing import Any
 
 import botocore.loaders
 import botocore.model
+import botocore.validate
 
-from cognito_reset.testing.errors import CognitoError, invalid_parameter
+from cognito_reset.testing.errors import COMMON_ERRORS, CognitoError, invalid_parameter
 
 # The model has [\S]+, but the service's own messages have this pattern, and it accepts inner spaces.
 _PATTERNS = {"PasswordType": r"^[\S]+.*[\S]+$"}
@@ -56,6 +58,35 @@ def checked(operation: str, body: Any) -> dict[str, Any]:
     if problems:
         raise _refusal(problems)
     return request
+
+
+def unknown_members(operation: str, members: dict[str, Any]) -> str:
+    """
+    Return what boto3 says about members that the operation doesn't have, or "". The service, and ``checked()``, ignore
+    such members, so that a misspelt one would go unnoticed.
+    """
+    shape: Any = service_model().operation_model(operation).input_shape
+    report: str = botocore.validate.ParamValidator().validate(members, shape).generate_report()
+    return report
+
+
+def check_operation(name: str) -> None:
+    """Raise ``ValueError`` if botocore's model doesn't have this operation."""
+    _check_known(name, service_model().operation_names, "operation", "")
+
+
+def check_error(name: str) -> None:
+    """Raise ``ValueError`` if this is neither an error of botocore's model nor one that any service of AWS has."""
+    known = {shape.name for shape in service_model().error_shapes} | COMMON_ERRORS
+    _check_known(
+        name, known, "error", f' For an error that botocore doesn\'t know, pass Error("{name}").'
+    )
+
+
+def _check_known(name: str, known: Iterable[str], kind: str, hint: str) -> None:
+    if name not in known:
+        nearest = ", ".join(get_close_matches(name, known, n=3, cutoff=0))
+        raise ValueError(f"Cognito has no {kind} {name!r}. The most similar are {nearest}.{hint}")
 
 
 def check_text(shape: str, member: str, text: str) -> None:

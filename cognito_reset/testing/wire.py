@@ -7,6 +7,8 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any, Final
 
 from cognito_reset.testing.errors import CognitoError
@@ -58,9 +60,15 @@ def parsed(raw: bytes) -> Any:
         raise CognitoError("SerializationException", "The request is not JSON.") from None
 
 
-def answer(status: int, body: dict[str, Any]) -> Answer:
-    """Return a result or an error as Cognito sends it."""
-    headers = {"Content-Type": CONTENT_TYPE, "x-amzn-requestid": str(uuid.uuid4()), **CORS}
+def answer(status: int, body: dict[str, Any], now: datetime) -> Answer:
+    """Return a result or an error as Cognito sends it at that time."""
+    date = format_datetime(now.astimezone(UTC), usegmt=True)
+    headers = {
+        "Date": date,
+        "Content-Type": CONTENT_TYPE,
+        "x-amzn-requestid": str(uuid.uuid4()),
+        **CORS,
+    }
     if "__type" in body:
         headers["x-amzn-errortype"] = f"{body['__type']}:"
         text = " ".join(str(body["message"]).split())

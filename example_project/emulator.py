@@ -28,7 +28,9 @@ PEOPLE: Final = {
     "frank": "Signs in through another service: gets no code.",
     "grace": "Has no verified contact: gets no code.",
     "heidi": "Has been reset by staff: the code is in the inbox, and signing in leads to it.",
+    "ivan": "Isn't a user in Django: staff find the account in the admin by the email address.",
 }
+WITHOUT_USER: Final = {"ivan"}
 #: The AWS SDK finds this instead of this machine's own accounts, profiles and proxies.
 AWS_ENVIRONMENT: Final = {
     "AWS_ACCESS_KEY_ID": "demo",
@@ -120,6 +122,7 @@ def _add_people(client: CognitoIdentityProviderClient, pool: dict[str, str]) -> 
         {"pool_id": pool_id, "username": "frank", "email": "frank@example.com"},
     )
     add("grace")
+    add("ivan", email_verified="true")
     add("heidi", email_verified="true")
     client.admin_reset_user_password(UserPoolId=pool_id, Username="heidi")
 

@@ -49,8 +49,13 @@ def of_settings() -> dict[str, str]:
     return pool
 
 
-def client_metadata(request: HttpRequest) -> dict[str, str]:
-    """Return the visitor's language, or nothing for staff, who send in the user's ``locale``."""
+def client_metadata(request: HttpRequest | None) -> dict[str, str]:
+    """
+    Return the visitor's language, or nothing for staff and commands, who send in the user's ``locale``. Commands have
+    no request.
+    """
+    if request is None:
+        return {}
     match = request.resolver_match
     by_staff = match is not None and match.app_name == "admin"
     return {} if by_staff else {"language": get_language() or ""}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import django
 import environ  # type: ignore[import-untyped]  # it ships no types
 from corsheaders.defaults import default_headers
 from django.conf.global_settings import LANGUAGES as DJANGO_LANGUAGES
@@ -53,6 +54,12 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
+# The site's own mails are printed. Cognito's messages are in the inbox of the demo.
+MAIL_PRINTER = "django.core.mail.backends.console.EmailBackend"
+if django.VERSION >= (6, 1):
+    MAILERS = {"default": {"BACKEND": MAIL_PRINTER}}
+else:
+    EMAIL_BACKEND = MAIL_PRINTER
 ROOT_URLCONF = "example_project.urls"
 WSGI_APPLICATION = "example_project.wsgi.application"
 ASGI_APPLICATION = "example_project.asgi.application"
@@ -119,5 +126,6 @@ COGNITO_RESET = {
     },
     "SIGN_IN_URL": "/sign-in/",
     "CLIENT_METADATA": "example_project.pool.client_metadata",
+    "BULK_ENQUEUE": "example_project.tasks.enqueue_bulk_slice",
     "LIMITS": {} if env.bool("COGNITO_RESET_LIMITS", default=True) else False,
 }

@@ -91,7 +91,7 @@ class Command(BaseCommand):
         settings.OUTBOX_URL = f"{server.url}/outbox"
 
     def add_users(self) -> None:
-        """Create the missing local users: staff for the admin, and the emulator's users."""
+        """Create the missing local users: staff for the admin, and most of the emulator's people."""
         if not User.objects.filter(username="demo").exists():
             User.objects.create_superuser("demo", password="demo")
         if not User.objects.filter(username="staff").exists():
@@ -100,8 +100,16 @@ class Command(BaseCommand):
             staff.user_permissions.set(
                 Permission.objects.filter(codename__in=["view_user", "change_user"])
             )
+        if not User.objects.filter(username="support").exists():
+            # This user may see everybody and help them, and change nobody.
+            support = User.objects.create_user("support", password="demo", is_staff=True)
+            own = Permission.objects.filter(content_type__app_label="cognito_reset")
+            support.user_permissions.set(
+                own.exclude(codename="run_bulk_reset")
+                | Permission.objects.filter(codename="view_user")
+            )
         if settings.EMULATED:
-            for name in emulator.PEOPLE:
+            for name in emulator.PEOPLE.keys() - emulator.WITHOUT_USER:
                 if not User.objects.filter(username=name).exists():
                     User.objects.create_user(name, f"{name}@example.com")
             # The pool's users are new even if the database isn't, so old limits don't apply.
@@ -127,7 +135,7 @@ class Command(BaseCommand):
             "/cognito/": "the endpoint for AWS SDKs; the ClientId is demo",
             "/inbox/": "the messages that Cognito would have sent",
             "/sign-in/": f"sign in as alice, password {emulator.PASSWORD}",
-            "/admin/": "send a user a reset, as demo, password demo",
+            "/admin/": "help a user as support, or as the superuser demo, password demo",
         }
         if not pool.has_inbox():
             del pages["/inbox/"]

@@ -1,11 +1,20 @@
-"""A server that answers every request at once as Cognito answers ForgotPassword. It prints its port."""
+"""
+A server that answers every request as Cognito answers ForgotPassword, after so many milliseconds: ``python -m
+benchmarks.cognito 50``. It prints its port.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-ANSWER = json.dumps(
+BODY = json.dumps(
     {
         "CodeDeliveryDetails": {
             "Destination": "a***@e***",
@@ -13,28 +22,59 @@ ANSWER = json.dumps(
             "AttributeName": "email",
         }
     }
-).encode()
+)
+ANSWER = f"""\
+HTTP/1.1 200 OK
+Content-Type: application/x-amz-json-1.1
+Content-Length: {len(BODY)}
+x-amzn-RequestId: 0ba5c9e4-5d2c-4d0e-9a43-1f1c3e6b7a58
+
+""".replace("\n", "\r\n").encode()
+ANSWER += BODY.encode()
 
 
-class Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    wbufsize = -1  # head and body in one packet
+class Connection(asyncio.Protocol):
+    def __init__(self, delay: float) -> None:
+        self.delay, self.received = delay, b""
 
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(200)
-        self.send_header("Content-Type", "application/x-amz-json-1.1")
-        self.send_header("Content-Length", str(len(ANSWER)))
-        self.send_header("x-amzn-RequestId", "0ba5c9e4-5d2c-4d0e-9a43-1f1c3e6b7a58")
-        self.end_headers()
-        self.wfile.write(ANSWER)
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
 
-    def log_message(self, *_: object) -> None:
-        pass
+    def data_received(self, data: bytes) -> None:
+        self.received += data
+        head, end, body = self.received.partition(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+        if end and length and len(body) >= int(length[1]):
+            self.received = b""
+            asyncio.get_running_loop().call_later(self.delay, self.transport.write, ANSWER)
+
+
+async def serve(delay: float) -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Connection(delay), "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201
+    await server.serve_forever()
+
+
+@contextmanager
+def running(milliseconds: int = 0) -> Iterator[None]:
+    """Run the server in another process, where benchmarks.settings finds it, if it is imported meanwhile."""
+    before = os.environ.get("BENCHMARK_COGNITO", "")
+    server = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.cognito", str(milliseconds)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert server.stdout  # for mypy
+        os.environ["BENCHMARK_COGNITO"] = f"http://127.0.0.1:{int(server.stdout.readline())}"
+        yield
+    finally:
+        server.kill()
+        server.wait()
+        os.environ["BENCHMARK_COGNITO"] = before
 
 
 if __name__ == "__main__":
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    print(server.server_port, flush=True)  # noqa: T201
-    server.serve_forever()
+    asyncio.run(serve(int(sys.argv[1]) / 1000))

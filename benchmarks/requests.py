@@ -1,133 +1,171 @@
 """
-How long a request for a code takes, compared with a plain view: ``python -m benchmarks.requests``.
-
-It needs a PostgreSQL and a Redis, where the environment says as for the tests. A small server on this
-machine stands in for Cognito and answers at once, so only the app's own work is compared. The ways take
-turns in one process, so whatever else the machine does slows all of them.
+How long requests for a code take, compared with a plain view. A small server on this machine stands in for
+Cognito and answers at once, so only the app's own work is compared. The ways take turns in one process, so
+that whatever else the machine does slows all of them.
 """
 
 from __future__ import annotations
 
-import argparse
 import cProfile
 import io
 import json
-import os
-import platform
 import pstats
 import statistics
-import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
+from urllib.parse import urlencode
 
-import django
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
-from django.db import connection
 
-WARM_UP = 50
-# No request may be refused. The cost of a limit doesn't depend on how high it is, but for the site's.
-SITE = {"site": "1000000/h"}
-LIMITS = {"request": SITE}
-# By name: what is measured, the address, and the app's settings.
-WAYS: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "plain": ("a plain view with a cached client", "/plain/", {}),
-    "bare": ("the app without limits and audit", "/app/", {"LIMITS": False, "AUDIT": False}),
-    "redis": (
-        "limits in Redis, audit in PostgreSQL",
-        "/app/",
-        {"LIMITS": LIMITS, "LIMITS_CACHE": "redis"},
-    ),
-    "database": ("limits and audit in PostgreSQL", "/app/", {"LIMITS": LIMITS}),
-}
+from benchmarks.router import KINDS, Router
+from benchmarks.settings import COGNITO_RESET, POOL
+
+WARM_UP = 30
+TOKEN = "t" * 32
+PLAIN = "plain"
+NO_STORE = {"LIMITS": False, "AUDIT": False}
+IN_DATABASE = {"LIMITS_CACHE": None}
+
+# The environ of a request for a person and from a network that have made none before, by their number.
+Make = Callable[[int], dict[str, Any]]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--requests", type=int, default=500, help="of each way")
-    parser.add_argument("--profile", choices=WAYS, help="print where the time of this way goes")
-    options = parser.parse_args()
-    cognito = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.cognito"], stdout=subprocess.PIPE, text=True
-    )
-    assert cognito.stdout  # for mypy
-    try:
-        port = int(cognito.stdout.readline())
-        os.environ["BENCHMARK_COGNITO"] = f"http://127.0.0.1:{port}"
-        measure(options.requests, options.profile)
-    finally:
-        cognito.kill()
-
-
-def measure(requests: int, profiled: str | None) -> None:
-    os.environ["DJANGO_SETTINGS_MODULE"] = "benchmarks.settings"
-    django.setup()
-    name = settings.DATABASES["default"]["NAME"]
-    connection.creation.create_test_db(verbosity=0, autoclobber=True)
-    application, numbers, base = WSGIHandler(), count(), settings.COGNITO_RESET
-    times: dict[str, list[float]] = {way: [] for way in WAYS}
-    processor: dict[str, list[float]] = {way: [] for way in WAYS}
-    profile = cProfile.Profile()
-    try:
-        for turn in range(-WARM_UP, requests):
-            for way, (_, path, changes) in WAYS.items():
-                settings.COGNITO_RESET = {**base, **changes}
-                environ = make_environ(path, next(numbers))
-                if turn >= 0 and way == profiled:
-                    profile.runcall(respond, application, environ)
-                    continue
-                start, used = time.perf_counter(), time.process_time()
-                respond(application, environ)
-                if turn >= 0:
-                    times[way].append(time.perf_counter() - start)
-                    processor[way].append(time.process_time() - used)
-    finally:
-        connection.creation.destroy_test_db(name, verbosity=0)
-    if profiled:
-        pstats.Stats(profile).sort_stats("cumulative").print_stats(80)
-        return
-    version = f"Python {platform.python_version()}, Django {django.__version__}"
-    show(f"{version}; medians of {requests} requests of each kind, and the processor's part of it")
-    for way, (text, *_) in WAYS.items():
-        shown = [
-            f"{statistics.median(of[way]) * 1000:8.2f} ms"
-            f"{statistics.median(of[way]) / statistics.median(of['plain']):5.2f} times"
-            for of in (times, processor)
-        ]
-        show(f"{text:40}" + "".join(shown))
-
-
-def make_environ(path: str, number: int) -> dict[str, Any]:
-    """Return a request for a person and from a network that have made none before."""
-    body = json.dumps({"username": f"user-{number}@example.com"}).encode()
+def _environ(
+    number: int, method: str, path: str, kind: str, body: bytes, **more: str
+) -> dict[str, Any]:
+    network = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
     return {
-        "REQUEST_METHOD": "POST",
+        "REQUEST_METHOD": method,
         "PATH_INFO": path,
         "SERVER_NAME": "testserver",
         "SERVER_PORT": "80",
-        "REMOTE_ADDR": f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}",
-        "CONTENT_TYPE": "application/json",
+        "REMOTE_ADDR": "127.0.0.1",
+        "HTTP_X_FORWARDED_FOR": network,
+        "CONTENT_TYPE": kind,
         "CONTENT_LENGTH": str(len(body)),
         "wsgi.input": io.BytesIO(body),
         "wsgi.url_scheme": "http",
         "wsgi.errors": sys.stderr,
+        **more,
     }
 
 
-def respond(application: Any, environ: dict[str, Any]) -> None:
-    """Have the site answer, as a WSGI server does."""
-    statuses = []
-    response = application(environ, lambda status, headers: statuses.append(status))
-    b"".join(response)
-    response.close()
-    assert statuses[0].startswith("202"), statuses
+def _person(number: int) -> str:
+    return f"user-{number}@example.com"
 
 
-def show(line: str) -> None:
-    print(line, flush=True)  # noqa: T201
+def json_post(path: str) -> Make:
+    def make(number: int) -> dict[str, Any]:
+        body = json.dumps({"username": _person(number)}).encode()
+        return _environ(number, "POST", path, "application/json", body)
+
+    return make
 
 
-if __name__ == "__main__":
-    main()
+def page(number: int) -> dict[str, Any]:
+    return _environ(number, "GET", "/pages/", "", b"")
+
+
+def form_post(number: int) -> dict[str, Any]:
+    body = urlencode({"username": _person(number), "csrfmiddlewaretoken": TOKEN}).encode()
+    kind = "application/x-www-form-urlencoded"
+    cookie = f"csrftoken={TOKEN}"
+    return _environ(number, "POST", "/pages/", kind, body, HTTP_COOKIE=cookie)
+
+
+def aws_call(number: int) -> dict[str, Any]:
+    body = {"ClientId": POOL["CLIENT_ID"], "Username": _person(number)}
+    target = "AWSCognitoIdentityProviderService.ForgotPassword"
+    kind = "application/x-amz-json-1.1"
+    return _environ(
+        number, "POST", "/aws", kind, json.dumps(body).encode(), HTTP_X_AMZ_TARGET=target
+    )
+
+
+@dataclass
+class Way:
+    """One kind of request, on one store. ``every``: it is made in one turn out of so many."""
+
+    make: Make
+    status: int
+    changes: dict[str, Any] = field(default_factory=dict)
+    alias: str = "default"
+    every: int = 1
+    times: list[float] = field(default_factory=list)
+    processor: list[float] = field(default_factory=list)
+
+    def run(self, application: Any, number: int) -> None:
+        """Have the site answer, as a WSGI server does."""
+        Router.alias = self.alias
+        settings.COGNITO_RESET = {**COGNITO_RESET, **self.changes}
+        environ = self.make(number)
+        statuses: list[str] = []
+        start, used = time.perf_counter(), time.process_time()
+        response = application(environ, lambda status, headers: statuses.append(status))
+        body = b"".join(response)
+        response.close()
+        self.times.append(time.perf_counter() - start)
+        self.processor.append(time.process_time() - used)
+        assert statuses[0].startswith(str(self.status)), (statuses, body)
+
+
+INTERFACES: dict[str, tuple[Make, int]] = {
+    "rest": (json_post("/rest/"), 202),
+    "page": (form_post, 302),
+    "aws": (aws_call, 200),
+}
+
+
+def ways(databases: list[str]) -> dict[str, Way]:
+    """Return what is measured, by its name: the interface and the store, such as "rest redis"."""
+    found = {
+        PLAIN: Way(json_post("/plain/"), 202),
+        "hand-written": Way(json_post("/hand-written/"), 202, every=10),
+        "form": Way(page, 200),
+    }
+    for name, (make, status) in INTERFACES.items():
+        found[f"{name} none"] = Way(make, status, NO_STORE)
+        found[f"{name} redis"] = Way(make, status)
+        for alias in databases:
+            store = KINDS[alias]
+            found[f"{name} {store}"] = Way(make, status, IN_DATABASE, alias)
+    return found
+
+
+def measure(databases: list[str], requests: int = 400, profiled: str = "") -> dict[str, Way]:
+    """Make so many requests of each way. Print a profile of ``profiled``, if it is the name of one."""
+    found = ways(databases)
+    application, numbers = WSGIHandler(), count()
+    profile = cProfile.Profile()
+    for turn in range(-WARM_UP, requests):
+        for name, way in found.items():
+            if turn % way.every:
+                continue
+            if turn >= 0 and name == profiled:
+                profile.runcall(way.run, application, next(numbers))
+            else:
+                way.run(application, next(numbers))
+        if turn == -1:
+            for way in found.values():
+                way.times.clear()
+                way.processor.clear()
+    if profiled:
+        pstats.Stats(profile).sort_stats("tottime").print_stats("/cognito_reset/", 40)
+        pstats.Stats(profile).sort_stats("cumulative").print_stats(80)
+    return found
+
+
+def figures(databases: list[str]) -> tuple[dict[str, float], dict[str, float]]:
+    """
+    Return the ratios of the processor's time to the plain view's, and the milliseconds that each way takes in all.
+    """
+    found = measure(databases)
+    processor = {name: statistics.median(way.processor) for name, way in found.items()}
+    whole = {name: statistics.median(way.times) * 1000 for name, way in found.items()}
+    plain = processor.pop(PLAIN)
+    return {name: value / plain for name, value in processor.items()}, whole

@@ -49,10 +49,13 @@ def redis_cluster(folder: Path) -> Iterator[list[str]]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports for servers. The one that is 10,000 higher is for a node's talk with the others."""
+    """
+    Return ports for servers. The one that is 10,000 higher is for a node's talk with the others. The system gives none of
+    them to clients, and pytest's other processes choose others, whatever they seed their random numbers with.
+    """
     ports: list[int] = []
     while len(ports) < count:
-        port = random.randint(10_000, 30_000)
+        port = random.SystemRandom().randint(10_000, 22_000)
         try:
             for each in (port, port + 10_000):
                 socket.create_server(("127.0.0.1", each)).close()

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection, connections
 
 from cognito_reset.cognito.errors import Unavailable
@@ -117,3 +118,15 @@ def test_b14_sqlites_lock_is_waited_for(
         release.set()
         thread.join()
         connection.close()
+
+
+def test_a_command_without_a_table() -> None:
+    """Each database raises an exception of its own; the exit code is the same."""
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE cognito_reset_bulkrun RENAME TO cognito_reset_gone")
+        try:
+            with pytest.raises(CommandError) as caught:
+                call_command("cognito_reset", "bulk", "status")
+        finally:
+            cursor.execute("ALTER TABLE cognito_reset_gone RENAME TO cognito_reset_bulkrun")
+    assert caught.value.returncode == 4

@@ -59,8 +59,8 @@ class CountingService:
     def __init__(self, *_: Any, **__: Any) -> None:
         pass
 
-    def permit(self) -> AbstractContextManager[None]:
-        return nullcontext()  # there is room for everybody
+    def permit(self) -> AbstractContextManager[CountingService]:
+        return nullcontext(self)  # there is room for everybody
 
     def request_code(self, **_: Any) -> Any:
         from cognito_reset.cognito.service import Delivery

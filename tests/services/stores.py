@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterable
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -42,14 +43,40 @@ CACHES: dict[str, dict[str, Any]] = {
 }
 
 
-def need(store: str) -> None:
-    """Skip the test where a store's client isn't installed or the store isn't there."""
+def slow_but(fast: Iterable[Any], values: Iterable[Any]) -> list[Any]:
+    """
+    Return the parameters of a test, all but ``fast`` marked slow, because they repeat a promise that the fast ones
+    prove.
+    """
+    return [pytest.param(v, marks=[] if v in fast else pytest.mark.slow) for v in values]
+
+
+def is_there(store: str) -> bool:
+    """Return whether a store's client is installed and its server listens, if it has one."""
     client, place = PLACES.get(store, ("redis" if store == "redis-cluster" else "django", None))
     if find_spec(client) is None:
-        pytest.skip(f"{client} isn't installed")
-    if place is None:  # it needs no server, or its fixture starts one
-        return
+        return False
     try:
-        socket.create_connection(place, timeout=2).close()
+        if place:  # else it needs no server, or its fixture starts one
+            socket.create_connection(place, timeout=2).close()
     except OSError:
-        pytest.skip(f"{store} doesn't listen on {place[0]}:{place[1]}")
+        return False
+    return True
+
+
+def need(store: str) -> None:
+    """Leave the test out where a store's client isn't installed or the store isn't there."""
+    if not is_there(store):
+        leave_out(f"{store} or its client isn't there")
+
+
+def need_package(name: str) -> None:
+    """Leave the test out where a package isn't installed."""
+    if find_spec(name) is None:
+        # pylibmc is built where it is installed, so it is in no group of dependencies.
+        (pytest.skip if name == "pylibmc" else leave_out)(f"{name} isn't installed")
+
+
+def leave_out(reason: str) -> NoReturn:
+    """Skip a test that this machine can't run. In CI it fails, or else nobody would notice what isn't tested."""
+    (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)

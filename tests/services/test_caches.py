@@ -16,7 +16,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -28,11 +27,12 @@ from redis.retry import Retry
 
 from cognito_reset.checks.settings import check_settings
 from cognito_reset.cognito.errors import Unavailable
-from cognito_reset.resets import stores
-from cognito_reset.resets.ratelimits import Reservation, reserve
+from cognito_reset.resets import ratelimits, stores
+from cognito_reset.resets.ratelimits import reserve
+from cognito_reset.resets.reservations import Reservation
 from tests.services import cluster
 from tests.services.sentinel import SERVICE, Watched, leader_of, watched_redis
-from tests.services.stores import MEMCACHED, REDIS, need
+from tests.services.stores import MEMCACHED, REDIS, leave_out, need, need_package
 
 pytestmark = [
     pytest.mark.services,
@@ -249,7 +249,7 @@ class ClusterFactory:
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """A Redis that is reached by a Unix socket and by TLS."""
     if not (cluster.is_installed() and shutil.which("openssl")):
-        pytest.skip("redis-server, redis-cli and openssl aren't all installed")
+        leave_out("redis-server, redis-cli and openssl aren't all installed")
     folder = tmp_path_factory.mktemp("redis")
     certificate, key, socket = (str(folder / name) for name in ("cert", "key", "socket"))
     command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=redis"
@@ -270,7 +270,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
 @pytest.fixture
 def fresh_watched(tmp_path: Path) -> Iterator[Watched]:
     if not cluster.is_installed():
-        pytest.skip("redis-server and redis-cli aren't installed")
+        leave_out("redis-server and redis-cli aren't installed")
     with watched_redis(tmp_path, 1) as servers:
         yield servers
 
@@ -278,7 +278,7 @@ def fresh_watched(tmp_path: Path) -> Iterator[Watched]:
 @pytest.fixture(scope="session")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     if not cluster.is_installed():
-        pytest.skip("redis-server and redis-cli aren't installed")
+        leave_out("redis-server and redis-cli aren't installed")
     with watched_redis(tmp_path_factory.mktemp("watched")) as servers:
         yield servers
 
@@ -303,8 +303,8 @@ def places(request: pytest.FixtureRequest) -> Callable[[str], Places]:
                 servers = request.getfixturevalue("watched")
                 for field in ("leader", "replica", "sentinel"):
                     setattr(found, field, f"127.0.0.1:{getattr(servers, field)}")
-            elif find_spec(name) is None:
-                pytest.skip(f"{name} isn't installed")
+            else:
+                need_package(name)
         found.redis, found.memcached = (f"{host}:{port}" for host, port in (REDIS, MEMCACHED))
         return found
 
@@ -349,10 +349,17 @@ every_form = pytest.mark.parametrize(("needs", "form"), FORMS.values(), ids=FORM
 @pytest.mark.requirement("B4")
 @every_form
 def test_b4_every_form_counts_exactly(
-    places: Callable[[str], Places], use: Callable[..., None], needs: str, form: Form
+    places: Callable[[str], Places],
+    use: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    needs: str,
+    form: Form,
 ) -> None:
     """Of eight threads as many get through as the limit allows. Repeats are known, and refunds are made."""
     use(form(places(needs)))
+    if "watched" in needs:
+        # On a busy machine a replica is behind for longer than an attempt waits, which ends in a 503.
+        monkeypatch.setattr(ratelimits, "ROUNDS", 150)
     assert mistakes() == []
 
     def outcome(number: int) -> str:
@@ -523,7 +530,7 @@ def test_b4_a_check_refuses_unsuitable_caches(
     settings: Any, use: Callable[..., None], library: str, cache: dict[str, Any], word: str
 ) -> None:
     """The check opens no connection: there is no server."""
-    pytest.importorskip(library)
+    need_package(library)
     settings.CACHES = {**settings.CACHES, "limits": cache}
     settings.COGNITO_RESET = {**settings.COGNITO_RESET, "LIMITS_CACHE": "limits"}
     (mistake,) = mistakes()
@@ -537,7 +544,7 @@ def test_b4_a_check_refuses_unsuitable_caches(
 def test_b4_a_setting_may_hide_errors_too(settings: Any, name: str) -> None:
     """The OPTIONS of the cache that counts the limits can overrule the setting."""
     library = "django_redis" if "REDIS" in name else "django_valkey"
-    pytest.importorskip(library)
+    need_package(library)
     make = django_redis if "REDIS" in name else valkey
     settings.COGNITO_RESET = {**settings.COGNITO_RESET, "LIMITS_CACHE": "limits"}
     setattr(settings, name, True)

@@ -10,12 +10,10 @@ import http.client
 import importlib
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -23,12 +21,12 @@ import pytest
 
 from cognito_reset.testing import Emulator, Trickle
 from cognito_reset.testing.server import Server, serve
-from tests.services.stores import need
+from tests.services.servers import ROOT, serving
+from tests.services.stores import need, need_package, slow_but
 from tests.settings import DATABASE_SETTINGS
 
-pytestmark = [pytest.mark.services, pytest.mark.slow]
+pytestmark = pytest.mark.services
 
-ROOT = Path(__file__).parents[2]
 THREADS = 2
 PASSWORD = "Battery-staple-2"
 #: How long the site keeps a connection, and how many it keeps then.
@@ -125,9 +123,10 @@ SERVED = [
     for way in WAYS
     if server == "WSGI" or way[1] in ("closed", "pool")
 ]
+FAST = [("WSGI", ("postgresql", "kept")), ("ASGI", ("postgresql", "closed"))]
 served = pytest.mark.parametrize(
     ("server", "site"),
-    SERVED,
+    [pytest.param(*pair, marks=[] if pair in FAST else pytest.mark.slow) for pair in SERVED],
     indirect=["site"],
     ids=["-".join([server, *way]) for server, way in SERVED],
 )
@@ -188,7 +187,7 @@ class Site:
         subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=self.environment, check=True)
 
     def code(self) -> str:
-        return str(self.emulator.outbox[0].code)
+        return str(self.emulator.outbox[-1].code)
 
     def keeps_at_most(self, most: int) -> bool:
         """Check how many connections are open, after those that are being closed have ended."""
@@ -203,7 +202,7 @@ def site(request: pytest.FixtureRequest) -> Iterator[Site]:
     store, kept = request.param
     need(store)
     if kept == "pool":
-        pytest.importorskip("psycopg_pool")
+        need_package("psycopg_pool")
     with (
         contextlib.closing(DATABASES[store]()) as database,
         serve(Emulator(region="eu-west-1")) as emulator,
@@ -214,16 +213,6 @@ def site(request: pytest.FixtureRequest) -> Iterator[Site]:
 @contextlib.contextmanager
 def running(site: Site, command: list[str]) -> Iterator[Callable[..., Any]]:
     """Start a server, and yield a function that sends a request to it and returns status and data."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    port = listener.getsockname()[1]
-    number = str(listener.fileno())
-    with listener:
-        process = subprocess.Popen(
-            [sys.executable, "-m", *(part.replace("FD", number) for part in command)],
-            cwd=ROOT,
-            env=site.environment,
-            pass_fds=[listener.fileno()],
-        )
 
     def call(method: str, path: str, data: object = None) -> tuple[int, Any]:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
@@ -235,21 +224,18 @@ def running(site: Site, command: list[str]) -> Iterator[Callable[..., Any]]:
             is_json = "json" in (response.getheader("Content-Type") or "")
             return response.status, json.loads(text) if is_json else text
 
-    try:
+    with serving(command, site.environment) as port:
         yield call
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 MODULE = "tests.services.site_code_site"
 SERVERS = {
     "WSGI": [
-        *("gunicorn", "--bind", "fd://FD", "--threads", str(THREADS), "--log-level", "error"),
+        *("gunicorn", "--bind", "fd://{fd}", "--threads", str(THREADS), "--log-level", "error"),
         f"{MODULE}:application",
     ],
     "ASGI": [
-        *("uvicorn", "--fd", "FD", "--log-level", "error", "--lifespan", "off"),
+        *("uvicorn", "--fd", "{fd}", "--log-level", "error", "--lifespan", "off"),
         f"{MODULE}:asgi_application",
     ],
 }
@@ -300,7 +286,9 @@ def test_receivers_of_a_late_success_leave_no_connection_open(site: Site, server
         assert site.keeps_at_most(site.kept)
 
 
-@pytest.mark.parametrize("site", WAYS, indirect=True, ids="-".join)
+@pytest.mark.parametrize(
+    "site", slow_but([("postgresql", "kept")], WAYS), indirect=True, ids="-".join
+)
 def test_a_task_of_the_site_has_one_connection(site: Site) -> None:
     """A task of the site has the connection of its own thread, and no other."""
     process = subprocess.Popen(

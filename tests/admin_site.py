@@ -12,9 +12,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import include, path
 
-from cognito_reset.models import ResetEvent
+from cognito_reset.models import Account, ResetEvent
 from cognito_reset.staff.admin import CognitoResetMixin
 from cognito_reset.staff.audit import ResetEventAdmin
+from cognito_reset.staff.pages import AccountAdmin
 
 if TYPE_CHECKING:
     BaseUserAdmin = auth_admin.UserAdmin[User]
@@ -23,14 +24,14 @@ else:
 
 
 class UserAdmin(CognitoResetMixin, BaseUserAdmin):
-    """Has a user whom everybody may see but nobody may change, and one whom nobody may see."""
+    """Has a user who is in the list but whom nobody may view, and one who isn't even there."""
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         return super().get_queryset(request).exclude(username="unseen")
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         allowed = obj is None or obj.username != "untouchable"
-        return allowed and super().has_change_permission(request, obj)
+        return allowed and super().has_view_permission(request, obj)
 
 
 class BrandUserAdmin(CognitoResetMixin, BaseUserAdmin):
@@ -58,18 +59,30 @@ def site(
     name: str,
     user_admin: type[BaseUserAdmin],
     event_admin: type[ResetEventAdmin] | None = None,
+    account_admin: type[AccountAdmin] | None = None,
 ) -> admin.AdminSite:
     made = admin.AdminSite(name=name)
     made.register(User, user_admin)
     if event_admin:
         made.register(ResetEvent, event_admin)
+    if account_admin:
+        made.register(Account, account_admin)
+    return made
+
+
+def accounts_only() -> admin.AdminSite:
+    """Return an admin that knows neither users nor events."""
+    made = admin.AdminSite(name="account_admin")
+    made.register(Account, AccountAdmin)
     return made
 
 
 urlpatterns = [
-    path("admin/", site("admin", UserAdmin, ResetEventAdmin).urls),
+    path("admin/", site("admin", UserAdmin, ResetEventAdmin, AccountAdmin).urls),
     path("brand-admin/", site("brand_admin", BrandUserAdmin).urls),
     path("silent-admin/", site("silent_admin", SilentUserAdmin).urls),
+    path("account-admin/", accounts_only().urls),
+    path("password-reset/", include("cognito_reset.urls")),
     path("api/password-reset/", include("cognito_reset.rest.urls")),
     path("api/brand/", include("cognito_reset.rest.urls"), {"pool": "brand"}),
 ]

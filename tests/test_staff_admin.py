@@ -17,9 +17,12 @@ from django.contrib.messages import get_messages
 from django.db import connection
 from django.http import HttpRequest
 from django.test import Client
+from django.utils import translation
+from django.utils.text import capfirst
 
 from cognito_reset.cognito.service import get_service
 from cognito_reset.models import LedgerSlot, ResetEvent
+from cognito_reset.resets.identifiers import identifier_key
 from cognito_reset.signals import password_reset_failed, password_reset_triggered
 from cognito_reset.staff import admin as room
 from cognito_reset.testing import ConnectRefused, Error, Timeout
@@ -40,6 +43,8 @@ UNREACHABLE = {
     "LOCATION": "redis://127.0.0.1:1",
 }
 RESET = "AdminResetUserPassword"
+LOOK_UPS = {"ListUsers", "DescribeUserPool"}
+SENT_TO_BOTH = "A password reset was sent to 2 people: alice (a***@e***) and bob (+*******0123)."
 
 REFUSED = [
     pytest.param("nobody", "user_not_found", "There is no such user", id="missing"),
@@ -97,7 +102,7 @@ def make_user(name: str, **more: Any) -> User:
 
 def make_staff(name: str = "staff", *codenames: str, **more: Any) -> Staff:
     user = make_user(name, is_staff=True, **more)
-    codenames = codenames or ("change_user", "trigger_reset")
+    codenames = codenames or ("view_user", "trigger_reset")
     user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
     return Staff(user)
 
@@ -177,7 +182,62 @@ def test_f1_the_permission_is_asked_for_every_object(
     response = getattr(staff, method)(alice, make_user(name))
     assert response.status_code == 403
     assert people.emulator.calls == []
+    assert resets(people) == []
+
+
+@pytest.mark.requirement("F5")
+@pytest.mark.parametrize("codename", ["trigger_reset", "view_user"])
+def test_f5_a_reset_without_permission_is_recorded(
+    people: People, alice: User, bob: User, codename: str
+) -> None:
+    """F5: once for each user, but not for a look."""
+    half = make_staff("half", codename)
+    half.look(alice)
     assert not ResetEvent.objects.exists()
+    half.send(alice, alice, bob)
+    events = ResetEvent.objects.order_by("pk")
+    is_viewer = codename == "view_user"
+    assert [event.target for event in events] == ([alice, bob] if is_viewer else [None, None])
+    for event in events:
+        assert (event.actor, event.action, event.step) == (half.user, "reset", "staff")
+        assert (event.outcome, event.error_code) == ("refused", "permission_denied")
+        assert (event.interface, event.network != "") == ("admin", True)
+    name = "alice" if is_viewer else f"user {alice.pk}"
+    assert events[0].identifier_hash == identifier_key("default", name)
+    assert not LogEntry.objects.exists()
+
+
+@pytest.mark.requirement("A12", "F5")
+@pytest.mark.parametrize("codename", ["trigger_reset", "view_resetevent"])
+def test_a12_the_row_does_not_tell_whether_a_user_exists(
+    people: People, alice: User, codename: str
+) -> None:
+    """Whoever may not view users may see the audit."""
+    half = make_staff("half", codename)
+    for pk in (alice.pk, 99):
+        half.send(pk)
+        event = ResetEvent.objects.latest("pk")
+        assert event.identifier_hash == identifier_key("default", f"user {pk}")
+        assert (event.target, event.pool, event.error_code) == (
+            *(None, "default"),
+            "permission_denied",
+        )
+    assert ResetEvent.objects.count() == 2
+
+
+@pytest.mark.requirement("F5")
+def test_f5_only_those_for_whom_the_permission_is_missing_are_recorded(
+    people: People, staff: Staff, alice: User
+) -> None:
+    """F5: nothing is sent to the others either, but they were not what was refused."""
+    others = [make_user("untouchable").pk, make_user("unseen").pk, 99]
+    staff.send(alice, *others)
+    events = ResetEvent.objects.order_by("pk")
+    assert [(event.target, event.error_code) for event in events] == [
+        (None, "permission_denied")
+    ] * 3
+    keys = [identifier_key("default", f"user {pk}") for pk in others]
+    assert [event.identifier_hash for event in events] == keys
 
 
 @pytest.mark.requirement("A12")
@@ -202,7 +262,9 @@ def test_f5_an_attempt_without_permission_is_logged(
     getattr(half, method)(alice)
     getattr(whole, method)(make_user("untouchable"))
     getattr(whole, method)(alice, 99)
-    denials = [record for record in caplog.records if record.name == "cognito_reset.staff.audit"]
+    denials = [
+        record for record in caplog.records if record.name == "cognito_reset.staff.model_admin"
+    ]
     assert {record.levelname for record in denials} == {"WARNING"}
     assert [record.getMessage() for record in denials] == [
         f"cognito_reset.admin_denied actor={staff.user.pk} model=auth.User"
@@ -263,7 +325,7 @@ def test_f2_who_may_reset_whom(
     shown = browser.look(alice)
     browser.send(alice)
     assert offered(shown) == ([alice.pk] if sent else [])
-    assert ("Only a superuser can send" in shown.content.decode()) is not sent
+    assert ("Only a superuser can do this" in shown.content.decode()) is not sent
     assert resets(people) == (["alice"] if sent else [])
     event = ResetEvent.objects.get()
     assert (event.outcome, event.error_code) == (
@@ -314,7 +376,7 @@ def test_f2_the_person_in_the_pool_counts_not_the_user_that_was_selected(
     alice = make_user("alice", first_name=root_at_cognito[given])
     shown = staff.look(alice)
     assert offered(shown) == []
-    assert "Only a superuser can send" in shown.content.decode()
+    assert "Only a superuser can do this" in shown.content.decode()
     assert "CONFIRMED" not in shown.content.decode()
     assert f"→ <bdi>{given}" not in shown.content.decode()
     staff.send(alice)
@@ -353,6 +415,28 @@ def test_f2_an_attribute_that_is_not_there_is_a_wrong_setting(
 
 
 @pytest.mark.requirement("F2")
+@pytest.mark.parametrize(
+    ("known", "given"),
+    [
+        pytest.param("ROOT@Example.com", "root@example.com", id="case"),
+        pytest.param("jos\u00e9@example.com", "jose\u0301@example.com", id="composed"),
+        pytest.param("root@example.com ", "root@example.com", id="blank"),
+    ],
+)
+def test_f2_every_spelling_of_an_address_is_the_superusers(
+    people: People, staff: Staff, alice: User, known: str, given: str
+) -> None:
+    """Another program may have composed the letters in another way."""
+    root = User.objects.create_superuser("local-root", password=PASSWORD)
+    User.objects.filter(pk=root.pk).update(email=known)
+    attributes = [{"Name": "email", "Value": given}]
+    people.call("AdminUpdateUserAttributes", Username="alice", UserAttributes=attributes)
+    staff.send(alice)
+    assert resets(people) == []
+    assert ResetEvent.objects.get().error_code == "staff_target"
+
+
+@pytest.mark.requirement("F2")
 @pytest.mark.parametrize("setting", [False, True])
 def test_f2_who_may_reset_staff_may_do_so_by_any_name(
     root_at_cognito: dict[str, str], people: People, settings: Any, setting: bool
@@ -386,10 +470,10 @@ def test_f2_staff_are_known_on_a_site_whose_flags_are_properties() -> None:
 
 
 @pytest.mark.requirement("F2")
-def test_f2_a_refused_staff_member_is_not_looked_up(people: People, staff: Staff) -> None:
-    """Cognito's data about them aren't shown, either."""
+def test_f2_the_page_of_the_list_shows_nothing_of_staff(people: People, staff: Staff) -> None:
+    """To see what Cognito says of them needs another permission than the reset."""
     page = staff.look(make_user("alice", is_staff=True)).content.decode()
-    assert people.emulator.calls == []
+    assert "Only a superuser can do this to a staff member." in page
     assert "CONFIRMED" not in page
 
 
@@ -401,8 +485,8 @@ def test_f3_looking_sends_nothing(people: People, staff: Staff, alice: User) -> 
     """A GET, for example a browser's prefetch, only looks users up and writes nothing."""
     response = staff.look(alice)
     assert response.status_code == 200
-    assert {operation for operation, _body in people.emulator.calls} == {"ListUsers"}
-    assert people.emulator.outbox[0].username != "alice"
+    assert {operation for operation, _body in people.emulator.calls} == LOOK_UPS
+    assert people.emulator.outbox[-1].username != "alice"
     assert not ResetEvent.objects.exists()
     assert not LogEntry.objects.exists()
     assert told(response) == []
@@ -447,19 +531,24 @@ def test_the_page_says_how_cognito_knows_the_person(
     assert f"looked up at {found.looked_up_at:%H:%M:%S} UTC" in page
 
 
-@pytest.mark.parametrize("name", ["alice", "bob", "heidi"])
-def test_who_can_be_reset(people: People, staff: Staff, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [
+        ("alice", "by email, to a***@e***"),
+        ("bob", "by SMS, to +*******0123"),
+        ("heidi", "by email, to h***@e***"),
+    ],
+)
+def test_who_can_be_reset(people: People, staff: Staff, name: str, where: str) -> None:
     """
     Users with a verified address or phone number can be reset, and users who wait for a code
-    already.
+    already. The message says where the code went to.
     """
     user = make_user(name)
     assert offered(staff.look(user)) == [user.pk]
-    assert told(staff.send(user)) == [
-        (levels.SUCCESS, f"A password reset was sent to 1 person: {name}.")
-    ]
+    assert told(staff.send(user)) == [(levels.SUCCESS, f"A code was sent to {name} {where}.")]
     assert resets(people) == [name]
-    assert people.emulator.outbox[0].username == name
+    assert people.emulator.outbox[-1].username == name
 
 
 @pytest.mark.parametrize(("name", "code", "reason"), REFUSED)
@@ -476,7 +565,7 @@ def test_who_cannot_be_reset_is_said_and_left_out(
     assert 'type="submit" value="Yes' not in page.content.decode()
     ((level, text),) = told(staff.send(user))
     assert level == levels.ERROR
-    assert text.startswith(f"No password reset was sent to 1 person: {name}. ")
+    assert text.startswith(f"This did not work for {name}. ")
     assert reason in text
     assert resets(people) == []
     event = ResetEvent.objects.get()
@@ -502,12 +591,12 @@ def test_what_a_user_is_called_is_text(people: People, staff: Staff) -> None:
 
 @pytest.mark.requirement("F4")
 def test_f4_nobody_chooses_a_password(people: People, staff: Staff, alice: User) -> None:
-    """The page has no field for one, and only two operations are ever called."""
+    """The page has no field for one, and apart from look-ups only one operation is ever called."""
     page = staff.look(alice).content.decode()
     staff.send(alice)
     fields = re.findall(r'<input type="(\w+)" name="(\w+)"', page)
     assert set(fields) == {("hidden", "csrfmiddlewaretoken"), ("hidden", SELECTED)}
-    assert {operation for operation, _body in people.emulator.calls} == {"ListUsers", RESET}
+    assert {operation for operation, _body in people.emulator.calls} == {*LOOK_UPS, RESET}
 
 
 # What sending does.
@@ -522,7 +611,7 @@ def test_staff_reset_a_user(people: People, staff: Staff, alice: User) -> None:
     assert response.status_code == 302
     assert response["Location"] == f"{LIST}{alice.pk}/change/"
     assert not people.can_sign_in("alice", PASSWORD)
-    code = people.emulator.outbox[0].code
+    code = people.emulator.outbox[-1].code
     get_service().confirm(username="alice", confirmation_code=code, password=NEW_PASSWORD)
     assert people.can_sign_in("alice", NEW_PASSWORD)
 
@@ -534,7 +623,7 @@ def test_a_few_at_once_each_with_their_outcome(people: People, staff: Staff) -> 
     assert response["Location"] == LIST
     assert resets(people) == ["alice", "bob"]
     assert told(response) == [
-        (levels.SUCCESS, "A password reset was sent to 2 people: alice and bob."),
+        (levels.SUCCESS, SENT_TO_BOTH),
         (
             levels.ERROR,
             "No password reset was sent to 1 person: erin. "
@@ -568,7 +657,7 @@ def test_two_users_who_are_one_person_are_sent_one_reset(
     assert "the same person as another one of those selected" in page.content.decode()
     sent, refused = told(staff.send(alice, again))
     assert resets(people) == ["alice"]
-    assert sent == (levels.SUCCESS, "A password reset was sent to 1 person: alice.")
+    assert sent == (levels.SUCCESS, "A password reset was sent to 1 person: alice (a***@e***).")
     assert refused[0] == levels.ERROR
     assert "alice-at-work. In Cognito this is the same person" in refused[1]
     assert ResetEvent.objects.latest("pk").error_code == "same_person"
@@ -616,11 +705,11 @@ def test_a_user_admin_may_have_a_pool_and_usernames_of_its_own(
     """The methods that a site overrides determine what is looked up and shown."""
     address = "/brand-admin/auth/user/cognito-reset/"
     page = superuser.client.get(address, {SELECTED: alice.pk}).content.decode()
-    _operation, body = people.emulator.calls[-1]
+    body = next(body for operation, body in people.emulator.calls if operation == "ListUsers")
     assert body["UserPoolId"] == "eu-west-1_Example02"
     assert body["Filter"] == 'username = "brand-alice"'
     assert "· user pool brand" in page
-    assert '<a href="/brand-admin/auth/user/">Users</a>' in page
+    assert '<a href="/brand-admin/auth/user/"><bdi>Users</bdi></a>' in page
     assert f'href="/brand-admin/auth/user/{alice.pk}/change/"' in page
 
 
@@ -677,8 +766,8 @@ def test_b5_a_double_click_sends_once(
     ((level, text),) = told(make_staff("other").send(alice))
     assert level == levels.ERROR
     assert text == (
-        "No password reset was sent to 1 person: alice. "
-        "A reset was sent to this person, or tried, a short time ago. Wait for 1 minute."
+        "This did not work for alice. "
+        "A message was sent to this person, or tried, a short time ago. Wait for 1 minute."
     )
     assert resets(people) == ["alice"]
     event = ResetEvent.objects.latest("pk")
@@ -733,9 +822,8 @@ def test_b11_a_reset_by_staff_lets_the_person_try_again(
     names = ("cognito-alice", "a@example.com", "a@example.net")
     for name in (*names, "bob"):
         use_up(name)
-    assert told(staff.send(alice)) == [
-        (levels.SUCCESS, "A password reset was sent to 1 person: alice.")
-    ]
+    ((level, _text),) = told(staff.send(alice))
+    assert level == levels.SUCCESS
     for name in names:
         assert [may_try(name, step) for step in ("request", "confirm")] == [True, True]
     assert not may_try("bob", "confirm")
@@ -780,13 +868,24 @@ def test_b14_limits_that_cannot_be_reached_hold_no_reset_back(
     texts = told(staff.send(alice, bob))
     assert resets(people) == ["alice", "bob"]
     assert texts == [
-        (levels.SUCCESS, "A password reset was sent to 2 people: alice and bob."),
+        (levels.SUCCESS, SENT_TO_BOTH),
         (
             levels.WARNING,
             "This site's limits could not be cleared for alice and bob, who may have to wait "
             "before they can enter the code.",
         ),
     ]
+
+
+def test_a_report_shows_names_as_they_are(
+    people: People, store_is_down: None, staff: Staff, settings: Any, alice: User, bob: User
+) -> None:
+    """Django's admin begins messages with a capital letter, and a Japanese one begins with a name."""
+    settings.LANGUAGE_CODE = "ja"
+    with translation.override("ja"):
+        texts = [text for _level, text in told(staff.send(alice, bob))]
+    assert len(texts) == 2
+    assert all("alice" in capfirst(text) for text in texts)
 
 
 def test_limits_that_cannot_be_used_are_said(
@@ -867,8 +966,8 @@ def test_an_unknown_outcome_is_a_warning(people: People, staff: Staff, alice: Us
     people.emulator.fail_next(RESET, Timeout(processed=True))
     ((level, text),) = told(staff.send(alice))
     assert level == levels.WARNING
-    assert text.startswith("A password reset may have been sent to 1 person: alice.")
-    assert "Ask whether a code has arrived before you send another reset." in text
+    assert text.startswith("It is not known whether this was done for alice.")
+    assert "Ask whether a message has arrived before you send another." in text
     assert len(resets(people)) == 1
     event = ResetEvent.objects.get()
     assert (event.outcome, event.error_code) == ("unknown", "outcome_unknown")
@@ -878,7 +977,7 @@ def test_an_unknown_outcome_is_a_warning(people: People, staff: Staff, alice: Us
 @pytest.mark.parametrize(
     ("fault", "outcome", "level", "words"),
     [
-        (Timeout(), "unknown", levels.WARNING, "Ask whether a code has arrived"),
+        (Timeout(), "unknown", levels.WARNING, "Ask whether a message has arrived"),
         ("InternalErrorException", "unknown", levels.WARNING, "(InternalErrorException)"),
         ("CodeDeliveryFailureException", "failed", levels.ERROR, "may have stopped working"),
         ("UnexpectedLambdaException", "failed", levels.ERROR, "may have stopped working"),
@@ -940,7 +1039,7 @@ def test_nobodys_turn_begins_late(
     people.emulator.calls.clear()
     texts = [text for _level, text in told(staff.send(alice, bob))]
     assert resets(people) == ["alice"]
-    assert "sent to 1 person: alice." in texts[0]
+    assert "sent to 1 person: alice (a***@e***)." in texts[0]
     assert texts[1].startswith("No password reset was sent to 1 person: bob.")
 
 
@@ -1066,16 +1165,18 @@ def test_f5_what_is_written_down(people: People, staff: Staff, alice: User) -> N
     assert (first.user, first.object_id, first.is_change()) == (staff.user, str(alice.pk), True)
     assert json.loads(first.change_message) == [
         {
-            "added": {
-                "name": "password reset",
-                "object": "triggered",
+            "changed": {"fields": ["account in Cognito"]},
+            "cognito_reset": {
+                "action": "reset",
+                "outcome": "triggered",
+                "error_code": "",
                 "aws_request_id": sent.aws_request_id,
-            }
+            },
         }
     ]
-    assert first.get_change_message() == "Added password reset “triggered”."
-    assert second.get_change_message() == "Added password reset “refused user_disabled”."
-    message = people.emulator.outbox[0]
+    assert json.loads(second.change_message)[0]["cognito_reset"]["error_code"] == "user_disabled"
+    assert first.get_change_message() == "Changed account in Cognito."
+    message = people.emulator.outbox[-1]
     stored = f"{list(ResetEvent.objects.values())} {first.change_message} {second.change_message}"
     assert sent.aws_request_id
     for secret in (message.code, message.destination, "@", PASSWORD, "alice", "erin"):
@@ -1091,7 +1192,7 @@ def test_h2_nothing_of_the_person_is_logged(
     people.emulator.fail_next(RESET, "LimitExceededException")
     bob = make_user("bob")
     staff.send(alice, bob)
-    for secret in ("alice", "bob", "+1555", people.emulator.outbox[0].code):
+    for secret in ("alice", "bob", "+1555", people.emulator.outbox[-1].code):
         assert secret not in caplog.text
 
 
@@ -1175,7 +1276,10 @@ def test_a_log_that_cannot_be_written_does_not_hide_what_was_sent(
         "/brand-admin/auth/user/cognito-reset/", {SELECTED: [alice.pk, make_user("bob").pk]}
     )
     assert told(response) == [
-        (levels.SUCCESS, "A password reset was sent to 2 people: alice and bob.")
+        (
+            levels.SUCCESS,
+            "A password reset was sent to 2 people: alice (b***@e***) and bob (b***@e***).",
+        )
     ]
     assert "cognito_reset.log_entry_failed error=DatabaseError" in caplog.text
 
@@ -1277,16 +1381,15 @@ def test_the_tool_stands_in_a_change_form_template(
 def test_the_tool_is_not_where_it_would_not_work(
     with_tool: None, people: People, superuser: Staff, alice: User
 ) -> None:
-    """It isn't on the add page, and isn't shown to staff who may only view the user."""
+    """It isn't on the add page, nor shown without the permission. To view the user is enough."""
     add = superuser.client.get(f"{LIST}add/").content.decode()
-    untouchable = make_user("untouchable")
-    address = f"{LIST}{untouchable.pk}/change/"
-    denied = superuser.client.get(address).content.decode()
-    viewer = make_staff("viewer", "view_user", "trigger_reset")
-    viewed = viewer.client.get(f"{LIST}{alice.pk}/change/").content.decode()
-    for page in (add, denied, viewed):
+    address = f"{LIST}{alice.pk}/change/"
+    without = make_staff("without", "change_user").client.get(address).content.decode()
+    for page in (add, without):
         assert "<h1" in page
         assert f"{CONFIRMATION}?" not in page
+    viewed = make_staff("viewer").client.get(address).content.decode()
+    assert f"{CONFIRMATION}?" in viewed
 
 
 @pytest.mark.parametrize("count", [1, 2])
@@ -1299,7 +1402,7 @@ def test_the_page_has_the_breadcrumbs_of_this_django(
     page = staff.look(*[alice, bob][:count]).content.decode()
     opening = '<ol class="breadcrumbs">' if room.ON_CHANGE_FORM else '<div class="breadcrumbs">'
     crumbs = page.partition(opening)[2].partition("Send a password reset")[0]
-    names = re.findall(r'<a href="[^"]+">([^<]+)</a>', crumbs)
+    names = re.findall(r'<a href="[^"]+">(?:<bdi>)?([^<]+)(?:</bdi>)?</a>', crumbs)
     assert names == [
         "Home",
         "Authentication and Authorization",

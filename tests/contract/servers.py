@@ -119,7 +119,7 @@ class EmulatorCore(Server):
 
     @property
     def codes(self) -> Sequence[str]:
-        return [message.code for message in reversed(self.emulator.outbox)]
+        return [message.code for message in self.emulator.outbox]
 
     def seam(self, name: str, **arguments: Any) -> None:
         match name:

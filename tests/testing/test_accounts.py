@@ -43,7 +43,7 @@ def test_sign_up_prefers_the_phone():
     world = World(pool={"AutoVerifiedAttributes": ["email", "phone_number"]})
     attributes = pairs(email="dave@example.com", phone_number="+15550001234")
     world.public("SignUp", "dave", Password=PASSWORD, UserAttributes=attributes)
-    assert world.emulator.outbox[0].medium == "SMS"
+    assert world.emulator.outbox[-1].medium == "SMS"
 
 
 def test_sign_up_without_a_contact():
@@ -94,10 +94,10 @@ def test_resend_confirmation_code():
     """A new code replaces the old one."""
     world = World()
     world.add("dave", status="UNCONFIRMED")
-    old = world.emulator.outbox[0].code
+    old = world.emulator.outbox[-1].code
     answer = world.public("ResendConfirmationCode", "dave")
     assert answer["CodeDeliveryDetails"]["DeliveryMedium"] == "EMAIL"
-    new = world.emulator.outbox[0]
+    new = world.emulator.outbox[-1]
     assert new.kind == "resend_code"
     assert world.public_error("ConfirmSignUp", "dave", ConfirmationCode=old) == MISMATCH
     world.public("ConfirmSignUp", "dave", ConfirmationCode=new.code)
@@ -110,7 +110,7 @@ def test_sign_up_code_lives_for_an_hour():
     world = World()
     world.add("dave", status="UNCONFIRMED")
     world.emulator.advance(3600)
-    code = world.emulator.outbox[0].code
+    code = world.emulator.outbox[-1].code
     assert world.public_error("ConfirmSignUp", "dave", ConfirmationCode=code) == EXPIRED
 
 
@@ -119,7 +119,7 @@ def test_sign_up_whose_contact_is_gone():
     world = World()
     world.add("dave", status="UNCONFIRMED")
     world.admin("AdminUpdateUserAttributes", "dave", UserAttributes=pairs(email=""))
-    code = world.emulator.outbox[0].code
+    code = world.emulator.outbox[-1].code
     world.public("ConfirmSignUp", "dave", ConfirmationCode=code)
     assert world.user("dave")["UserStatus"] == "CONFIRMED"
     assert "email_verified" not in world.user("dave")["Attributes"]
@@ -155,14 +155,14 @@ def test_sign_up_with_a_taken_address():
     world = World(pool=ALIASES)
     world.add("alice", email="shared@example.com")
     world.add("dave", status="UNCONFIRMED", email="shared@example.com")
-    code = world.emulator.outbox[0].code
+    code = world.emulator.outbox[-1].code
     error = world.public_error("ConfirmSignUp", "dave", ConfirmationCode=code)
     assert error == ("AliasExistsException", "An account with the email already exists.")
     assert world.user("dave")["UserStatus"] == "UNCONFIRMED"
     world.public("ConfirmSignUp", "dave", ConfirmationCode=code, ForceAliasCreation=True)
     assert world.user("alice")["Attributes"]["email_verified"] == "false"
     assert world.public("ForgotPassword", "shared@example.com")
-    assert world.emulator.outbox[0].username == "dave"
+    assert world.emulator.outbox[-1].username == "dave"
 
 
 # AdminCreateUser.
@@ -229,7 +229,7 @@ def test_made_up_temporary_password_meets_any_policy():
         "DesiredDeliveryMediums": ["EMAIL"],
     }
     world.admin("AdminCreateUser", "carol", **body)
-    assert len(world.emulator.outbox[0].code) == 99
+    assert len(world.emulator.outbox[-1].code) == 99
 
 
 def test_resend():
@@ -241,7 +241,7 @@ def test_resend():
     }
     world.admin("AdminCreateUser", "carol", **body)
     world.admin("AdminCreateUser", "carol", MessageAction="RESEND", **body)
-    new, old = world.emulator.outbox
+    old, new = world.emulator.outbox
     assert world.sign_in_error("carol", old.code)[1] == "Incorrect username or password."
     assert world.sign_in("carol", new.code)
 

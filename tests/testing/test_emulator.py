@@ -35,12 +35,12 @@ def test_calls_are_recorded_in_order():
     assert emulator.calls == []
 
 
-def test_outbox_is_newest_first():
-    """The newest message comes first, and the list is a copy."""
+def test_outbox_is_oldest_first():
+    """The newest message comes last, as in Django's mail.outbox, and the list is a copy."""
     world = World()
     world.add()
     first, second = world.send_code(), world.send_code()
-    assert [message.code for message in world.emulator.outbox] == [second, first]
+    assert [message.code for message in world.emulator.outbox] == [first, second]
     world.emulator.outbox.clear()
     assert len(world.emulator.outbox) == 2
 

@@ -75,7 +75,7 @@ def test_service_is_mounted(cognito_emulator, settings, turn):
     delivery = service.request_code(username="alice@example.com")
     assert delivery is not None
     assert delivery.destination == "a***@e***"
-    code = cognito_emulator.outbox[0].code
+    code = cognito_emulator.outbox[-1].code
     service.confirm(username="alice", confirmation_code=code, password="Battery-staple-2")
     assert service.find_user(username="alice").status == "CONFIRMED"
     service.admin_reset(username="alice")
@@ -97,12 +97,13 @@ def test_service_made_anew_is_mounted(cognito_emulator, settings):
     assert cognito_emulator.calls[0][0] == "ForgotPassword"
 
 
-def test_other_pools_are_mounted(cognito_emulator):
-    """A pool that the emulator doesn't have is unknown there, and not asked for at AWS."""
+def test_other_pools_are_mounted(cognito):
+    """Each pool of the settings exists, with users of its own."""
+    cognito.add_user("alice", email="alice@example.com", pool="brand")
+    assert get_service("brand").request_code(username="alice")
     with pytest.raises(ResetError) as caught:
-        get_service("brand").request_code(username="nobody")
-    assert caught.value.aws_code == "ResourceNotFoundException"
-    assert len(cognito_emulator.calls) == 1
+        get_service().request_code(username="alice")
+    assert caught.value.aws_code == "UserNotFoundException"
 
 
 def test_faults_reach_the_service(cognito_emulator, settings):
@@ -116,8 +117,8 @@ def test_faults_reach_the_service(cognito_emulator, settings):
 
 def test_site_without_a_pool(pytester):
     """
-    COGNITO_RESET may be absent: the fixture brings a Region, a pool and a client. In a test
-    without the fixture it stands aside.
+    COGNITO_RESET may be absent: the fixture brings a Region, a pool and a client. After the test, its clients
+    call nothing.
     """
     pytester.makepyfile(
         settings="""
@@ -127,6 +128,9 @@ def test_site_without_a_pool(pytester):
         """,
         conftest='pytest_plugins = ["cognito_reset.testing.fixtures"]',
         test_site="""
+        import pytest
+        from botocore.exceptions import EndpointConnectionError
+
         from cognito_reset.cognito.service import get_service
 
         kept = []
@@ -147,9 +151,8 @@ def test_site_without_a_pool(pytester):
 
         def test_afterwards(settings):
             assert not hasattr(settings, "COGNITO_RESET")
-            event = "before-send.cognito-identity-provider.ForgotPassword"
-            answers = kept[0].meta.events.emit(event, request=None)
-            assert {answer for _, answer in answers} == {None}
+            with pytest.raises(EndpointConnectionError):
+                kept[0].forgot_password(ClientId="client", Username="alice")
         """,
     )
     result = pytester.runpytest_subprocess(

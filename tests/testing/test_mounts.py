@@ -114,7 +114,7 @@ def test_whole_reset(world, connect):
     client.confirm_forgot_password(
         ClientId=world.client_id,
         Username="alice",
-        ConfirmationCode=world.emulator.outbox[0].code,
+        ConfirmationCode=world.emulator.outbox[-1].code,
         Password=NEW_PASSWORD,
     )
     client.initiate_auth(
@@ -571,7 +571,7 @@ def test_outbox_over_http(world, server):
 def test_other_pages(server):
     """Other paths are 404."""
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(f"{server.url}/", timeout=10)
+        urllib.request.urlopen(f"{server.url}/nothing", timeout=10)
     with caught.value as error:
         assert error.code == 404
 
@@ -597,6 +597,8 @@ def test_faults_over_http(world, server):
     status = {"fault": "Status", "arguments": {"status": 503, "body": {"a": "b"}}, "times": 2}
     assert post(url, {**body, **status})[0] == 200
     assert post(url, {**body, "fault": "CodeMismatchException", "message": "x"})[0] == 200
+    assert post(url, {**body, "fault": "Timeot"})[0] == 400
+    assert post(url, {"operation": "ForgotPasword", **status})[0] == 400
     asked = {"ClientId": world.client_id, "Username": "alice"}
     for expected in (503, 503, 400, 200):
         found, _, answer = post(server.url, asked, **target("ForgotPassword"))
@@ -611,19 +613,24 @@ def test_faults_over_http(world, server):
         ("advance", {"minutes": 1}, 400),
         ("advance", b"{", 400),
         ("advance", [], 400),
+        ("advance", b"[" * 100_000, 400),
+        *(("advance", {"seconds": seconds}, 400) for seconds in (3e11, 1e300, -1e300)),
+        ("advance", {"seconds": 250e9}, 400),  # in the year 9948: tokens would end too late
         ("federated-user", {"pool_id": "eu_1", "username": "x"}, 400),
         ("fail", {"operation": "ForgotPassword", "fault": "Status"}, 400),
         ("fail", {}, 400),
+        ("fail", None, 400),
         ("options", {"hourly_allowance": "5"}, 400),
         ("unheard", {}, 404),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:40],
 )
-def test_misused_seam(server, action, body, status):
+def test_misused_seam(world, server, action, body, status):
     """A wrong request is refused with a reason, and changes nothing."""
     found, _, answer = post(f"{server.url}/emulator/{action}", body)
     assert found == status
     assert answer["error"]
+    assert world.confirm(world.send_code()) == {}
 
 
 def raw_post(server: Server, world: World) -> socket.socket:

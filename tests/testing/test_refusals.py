@@ -24,7 +24,9 @@ def snapshot(world: World) -> dict[str, Any]:
             name: {key: item for key, item in vars(user).items() if key not in UNCOUNTED}
             for name, user in pool.users.items()
         }
-        parts = {name: part for name, part in vars(pool).items() if name not in ("users", "hooks")}
+        # ``names`` may keep names that users no longer have: it only makes finding them quick.
+        left_out = ("users", "hooks", "names")
+        parts = {name: part for name, part in vars(pool).items() if name not in left_out}
         parts["clients"] = {key: vars(client) for key, client in pool.clients.items()}
         parts["groups"] = {key: vars(group) for key, group in pool.groups.items()}
         pools[pool.id] = {**parts, "users": users}
@@ -199,7 +201,7 @@ def body_of(world, target, members, token):
     members = dict(members)
     if members.get("ConfirmationCode") == "newest":
         outbox = world.emulator.outbox
-        members["ConfirmationCode"] = outbox[0].code if outbox else "111111"
+        members["ConfirmationCode"] = outbox[-1].code if outbox else "111111"
     return {"ClientId": world.client_id, **members}
 
 

@@ -105,6 +105,93 @@ def test_half_of_localhost_is_taken():
         pass  # it's free again
 
 
+def run_server(*arguments):
+    """Run the program with arguments that end it at once."""
+    return subprocess.run(
+        [sys.executable, "-m", "cognito_reset.testing", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("is_taken", [True, False], ids=["taken", "too-large"])
+def test_a_port_that_cannot_be_had(is_taken):
+    """The program ends with one line instead of a traceback."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1] if is_taken else 65536
+        ended = run_server("--port", str(port))
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith(f"Can't listen on 127.0.0.1, port {port}: ")
+    assert line.endswith(". Try another --port.")
+
+
+@pytest.mark.parametrize("host", ["nosuchhost.invalid", "192.0.2.1"])
+def test_a_host_that_is_not_this_machine(host):
+    """The port isn't blamed."""
+    ended = run_server("--host", host, "--port", "0")
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith(f"Can't listen on {host}, ")
+    assert "--host" in line
+    assert "--port" not in line
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "foo",
+        "http://localhost:5173/",
+        "http://localhost:5173/x",
+        "HTTP://localhost",
+        "http://",
+        "*",
+        "null",
+        "",
+    ],
+)
+def test_an_origin_that_no_browser_sends(origin):
+    """It would never match. The text has an example of the right form."""
+    with pytest.raises(ValueError, match="http://localhost:5173"):
+        serve(Emulator(), allowed_origins=[origin])
+
+
+def test_an_origin_on_the_command_line():
+    """The program ends with the same text."""
+    ended = run_server("--port", "0", "--allow-origin", "http://localhost:5173/")
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("'http://localhost:5173/' is not an origin.")
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "http://localhost:5173",
+        "https://app.example.com",
+        "http://[::1]:8080",
+        "capacitor://localhost",
+    ],
+)
+def test_origins(origin):
+    """All of these are in the form that browsers and the frameworks of apps send."""
+    with serve(Emulator(), allowed_origins=[origin]) as server:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        connection.request("GET", "/outbox", headers={"Origin": origin})
+        assert connection.getresponse().status == 200
+        connection.close()
+
+
+def test_the_help():
+    """It shows the defaults, and the address of the documentation in one piece."""
+    text = run_server("--help").stdout
+    words = " ".join(text.split())
+    for default in ("127.0.0.1", "9229", "us-east-1"):
+        assert f"(default: {default})" in words
+    assert "https://django-cognito-reset.readthedocs.io/en/latest/emulator.html" in text
+
+
 # Bodies.
 
 

@@ -124,7 +124,7 @@ class World:
 
     def send_code(self, username: str = "alice", **body: Any) -> str:
         self.public("ForgotPassword", username, **body)
-        return self.emulator.outbox[0].code
+        return self.emulator.outbox[-1].code
 
     def confirm(self, code: str, username: str = "alice", **body: Any) -> dict[str, Any]:
         return self.public("ConfirmForgotPassword", username, **_confirmation(code, body))

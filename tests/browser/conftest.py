@@ -50,21 +50,25 @@ def chromium():
 @pytest.fixture(scope="session")
 def axe(pytestconfig, tmp_path_factory):
     """The source of axe-core, from the npm registry, kept in pytest's cache."""
+    temporary = tmp_path_factory.mktemp("axe-core")
+    kept = temporary
     if pytestconfig.pluginmanager.hasplugin("cacheprovider"):
-        folder = pytestconfig.cache.mkdir("axe-core")
-    else:
-        folder = tmp_path_factory.mktemp("axe-core")
-    source = folder / "package" / "axe.min.js"
+        kept = pytestconfig.cache.mkdir("axe-core")
+    source = kept / "axe.min.js"
     if not source.exists():
         if not shutil.which("npm"):
             pytest.skip("npm, which fetches axe-core, isn't installed")
         packed = subprocess.run(
-            ["npm", "pack", "axe-core@4", "--silent"], cwd=folder, capture_output=True, text=True
+            ["npm", "pack", "axe-core@4", "--silent"], cwd=temporary, capture_output=True, text=True
         )
         if packed.returncode:
             pytest.skip(f"npm couldn't fetch axe-core: {packed.stderr.strip()[-200:]}")
-        with tarfile.open(folder / packed.stdout.split()[-1]) as archive:
-            archive.extract("package/axe.min.js", folder, filter="data")
+        with tarfile.open(temporary / packed.stdout.split()[-1]) as archive:
+            archive.extract("package/axe.min.js", temporary, filter="data")
+        # Another worker of pytest-xdist may fetch it too, so each copies its own file under a name that nobody
+        # else uses. The file in the cache then appears as a whole, and is never read while it is written.
+        own = shutil.copy(temporary / "package" / "axe.min.js", kept / f"axe.{os.getpid()}.js")
+        os.replace(own, source)
     return source.read_text()
 
 

@@ -238,3 +238,31 @@ def test_the_authenticator_shows_a_limit(authenticator, limited):
     window = authenticator(limited, "nobody-in-particular")
     window.click("text=Resend Code")
     window.wait_for_selector("text=/too many|wait|try again/i")
+
+
+@pytest.mark.parametrize("failure", ["no connection", "a proxy's page"])
+def test_the_authenticator_has_words_for_a_missing_answer(window, site, failure):
+    """It doesn't show the browser's, such as "Failed to fetch" or "Unexpected token '<'"."""
+
+    def without_answer(route):
+        if failure == "no connection":
+            route.abort()
+        else:
+            headers = {"Access-Control-Allow-Origin": "*"}
+            route.fulfill(
+                status=200, body="<p>Wait.</p>", content_type="text/html", headers=headers
+            )
+
+    address = site.url + ENDPOINTS["rest"] + "**"
+    window.evaluate("(url) => window.authenticator(url)", site.url + ENDPOINTS["rest"])
+    window.click("text=Forgot your password?")
+    window.fill("[name=username]", "ivan")
+    window.route(address, without_answer)
+    window.click("text=Send code")
+    window.wait_for_selector("text=There was no answer. If you don't get a code, try again.")
+    window.unroute(address)
+    window.click("text=Send code")
+    window.wait_for_selector("[name=confirmation_code]")
+    window.route(address, without_answer)
+    fill_in(window, "123456", NEW_PASSWORD)
+    window.wait_for_selector("text=There was no answer. Try to sign in with the new password.")

@@ -12,9 +12,10 @@ from typing import Any, Final
 import pytest
 
 from cognito_reset.resets.passwords import PasswordPolicy
-from tests.clients.registry import HERE, INSTALLED, ROOT
+from tests.clients.registry import HERE, INSTALLED
 from tests.clients.stage import Site
 from tests.demo import NEW_PASSWORD, PASSWORD
+from tests.documentation import DOCS, blocks
 
 PACKAGES: Final = INSTALLED / "node_modules"
 CLI: Final = {
@@ -44,7 +45,7 @@ def node(folder: Path, *arguments: str | Path, given: str = "") -> str:
 
 @pytest.fixture(scope="module")
 def folder(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the client is built: types from the schema, and the README's code on this demo."""
+    """Where the client is built: types from the schema, and the code of docs/rest.md on this demo."""
     if shutil.which("node") is None:
         pytest.skip("there is no node here")
     for name, path in CLI.items():
@@ -54,11 +55,10 @@ def folder(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "node_modules").symlink_to(PACKAGES)
     (folder / "package.json").write_text('{"type": "module"}')
     (folder / "schema.yaml").write_text(site.visitor.get("/api/schema/").text)
-    shown = re.search(r"```ts\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert shown is not None
-    code = shown[1].replace("http://127.0.0.1:8000", site.url)
+    [shown] = [block.code for block in blocks(DOCS / "rest.md") if block.language == "ts"]
+    code = shown.replace("http://127.0.0.1:8000", site.url)
     assert site.url in code
-    (folder / "readme.ts").write_text(code)
+    (folder / "docs.ts").write_text(code)
     shutil.copy(HERE / "typescript/reset.ts", folder)
     node(folder, CLI["openapi-typescript"], "schema.yaml", "--output", "schema.d.ts")
     node(folder, CLI["tsc"], *STRICT, "reset.ts")
@@ -90,7 +90,7 @@ def test_a_typed_client_knows_errors_by_their_codes(said: dict[str, Any]) -> Non
     assert said["weak"] == [f"400 password {code}" for code in rules if code != kept]
 
 
-def test_the_readmes_client_says_how_long_to_wait(said: dict[str, Any]) -> None:
+def test_the_documented_client_says_how_long_to_wait(said: dict[str, Any]) -> None:
     """A second code within the minute is refused, and Retry-After is read."""
     found = re.fullmatch(r"Wait (\d+) seconds\.", said["askedAgain"])
     assert found is not None, said["askedAgain"]

@@ -2,7 +2,7 @@
 // to standard output.
 import { readFileSync } from "node:fs";
 import createClient from "openapi-fetch";
-import { askForCode } from "./readme.js";
+import { askForCode } from "./docs.js";
 import type { components, paths } from "./schema.js";
 
 type Message = { username: string; code: string };

@@ -16,8 +16,8 @@ TESTS = Path(__file__).parent
 PAGE = TESTS.parent / "docs" / "requirements.md"
 HEAD = """# Requirements
 
-What this project promises, each with tests that fail when it is broken. `make requirements` writes
-this page from `tests/requirements.toml` and from the marker `requirement` on the tests.
+This page lists what the project promises. Each promise has tests that fail if it is broken. `make requirements`
+writes this page from `tests/requirements.toml` and from the marker `requirement` on the tests.
 """
 
 

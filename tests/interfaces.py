@@ -149,6 +149,18 @@ class AWS(Interface):
         return bool(response.headers.get("x-amzn-ErrorType") == "InternalErrorException")
 
 
+def is_answer(response: Any) -> bool:
+    """Check whether AWS SDKs can read the answer."""
+    json.loads(response.content)
+    assert response.headers["Content-Type"] == MEDIA_TYPE
+    assert int(response.headers["Content-Length"]) == len(response.content)
+    assert re.fullmatch(r"[0-9a-f-]{36}", response.headers["x-amzn-RequestId"])
+    assert "no-store" in response.headers["Cache-Control"]
+    # Some SDKs pause before a retry, while the person waits.
+    assert "Retry-After" not in response.headers
+    return True
+
+
 def _members(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return the members by AWS's names. A caller's own keys stay."""
     return {

@@ -79,7 +79,7 @@ class People:
     def code(self, name: str) -> str:
         """Ask for a code as another device would, and read it in the inbox."""
         self.forgot(name)
-        return self.emulator.outbox[0].code
+        return self.emulator.outbox[-1].code
 
     def prevent_existence_errors(self, mode: str) -> None:
         client = self.pool["CLIENT_ID"]

@@ -59,7 +59,7 @@ DATABASE_SETTINGS: dict[str, dict[str, Any]] = {
     },
     "postgresql": {
         "ENGINE": "django.db.backends.postgresql",
-        "NAME": "cognito_reset",
+        "NAME": os.environ.get("DATABASE_NAME", "cognito_reset"),
         "HOST": os.environ.get("POSTGRES_HOST", "127.0.0.1"),
         "PORT": os.environ.get("POSTGRES_PORT", "5432"),
         "USER": os.environ.get("POSTGRES_USER", "postgres"),
@@ -67,7 +67,7 @@ DATABASE_SETTINGS: dict[str, dict[str, Any]] = {
     },
     "mariadb": {
         "ENGINE": "django.db.backends.mysql",
-        "NAME": "cognito_reset",
+        "NAME": os.environ.get("DATABASE_NAME", "cognito_reset"),
         "HOST": os.environ.get("MARIADB_HOST", "127.0.0.1"),
         "PORT": os.environ.get("MARIADB_PORT", "3306"),
         "USER": os.environ.get("MARIADB_USER", "root"),

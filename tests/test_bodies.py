@@ -121,7 +121,7 @@ def test_a_body_of_unknown_length_is_read(people, make_client, make_interface, s
     """Both steps of a reset succeed. A length that isn't a number counts as unknown, too."""
     interface = over(make_client, make_interface, stated=stated)
     assert interface.request("alice").status_code == interface.SENT
-    code = people.emulator.outbox[0].code
+    code = people.emulator.outbox[-1].code
     assert interface.confirm("alice", code, NEW_PASSWORD).status_code == interface.DONE
     assert people.can_sign_in("alice", NEW_PASSWORD)
 
@@ -160,7 +160,7 @@ def test_a_body_of_unknown_length_is_read_after_middleware_has_read_it(
     settings.MIDDLEWARE = [f"{__name__}.{middleware}", *settings.MIDDLEWARE]
     interface = over(make_client, make_interface)
     assert interface.request("alice").status_code == interface.SENT
-    code = people.emulator.outbox[0].code
+    code = people.emulator.outbox[-1].code
     assert interface.confirm("alice", code, NEW_PASSWORD).status_code == interface.DONE
     assert people.can_sign_in("alice", NEW_PASSWORD)
 

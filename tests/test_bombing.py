@@ -102,7 +102,7 @@ def test_a_success_refunds_the_network_nothing(limited, configure):
 def test_a_used_up_request_limit_does_not_block_a_code(limited):
     """Somebody who has codes sent to a person can't keep that person from using one."""
     statuses(REST, "request", "alice", 5)
-    code = limited.emulator.outbox[0].code
+    code = limited.emulator.outbox[-1].code
     assert REST().confirm("alice", code, NEW_PASSWORD).status_code == 200
 
 
@@ -128,7 +128,7 @@ def test_strangers_guesses_lock_no_owner_out(limited, make_interface):
         owner = owners[name] = make_interface()
         owner.client.defaults["REMOTE_ADDR"] = f"192.0.2.{number}"
         assert owner.request(name).status_code == owner.SENT
-        codes[name] = limited.emulator.outbox[0].code
+        codes[name] = limited.emulator.outbox[-1].code
     assert attack().count(400) == 0
     for name, owner in owners.items():
         assert owner.confirm(name).status_code == 400  # a slip of the finger

@@ -140,6 +140,29 @@ def test_a_permit_stays_taken_until_the_request_has_ended():
     assert free_permits(calls) == 1
 
 
+def test_work_in_the_background_holds_no_permit_of_a_request(gate):
+    """Its calls share a permit of its own, of which there are as many again."""
+    calls = Calls(1)
+    answers: list[str] = []
+
+    def work() -> None:
+        answers.extend(run(calls, lambda: "an answer") for _ in range(2))
+        gate.wait(10)
+
+    with calls.permit():
+        calls.run_in_background(work, 10)
+    assert free_permits(calls) == 1
+    with pytest.raises(Busy):
+        calls.run_in_background(work, 10)
+    assert not calls.wait_until_idle(0.01)
+    gate.set()
+    assert calls.wait_until_idle(10)
+    assert answers == ["an answer"] * 2
+    calls.run_in_background(lambda: answers.append("again"), 10)
+    assert calls.wait_until_idle(10)
+    assert answers[2:] == ["again"]
+
+
 def test_an_abandoned_call_does_not_queue_the_next_one(gate):
     """A request may go on after it gave up a call, and then needs another thread."""
     calls = Calls(1)
@@ -421,7 +444,7 @@ def test_a_failing_report_is_logged_by_its_type(gate, caplog, error):
 
 def test_a_success_at_the_deadline_is_returned_or_reported():
     """Never both and never neither, however close the two come."""
-    calls = Calls(8)
+    calls = Calls(400)  # on a slow machine, calls that go on keep their permits
     reported: list[int] = []
 
     def attempt(number: int) -> Any:
@@ -590,7 +613,7 @@ def test_a_probe_that_was_not_called_lets_another_one_through(clock):
     breaker.end(answered=None)
 
 
-def leave(calls: Calls, breaker: CircuitBreaker, call: Callable[[], Any], **options: float) -> None:
+def leave(calls: Calls, breaker: CircuitBreaker, call: Callable[[], Any], **options: Any) -> None:
     """Stop waiting for a call before it has ended."""
     assert run(calls, call, breaker=breaker, **options) is None
 
@@ -629,13 +652,46 @@ def test_an_answer_after_the_deadline_closes_the_breaker(gate):
 
 
 def test_a_probe_that_never_ends_makes_room_for_another_one(clock):
-    """Five seconds after its deadline."""
+    """Five seconds after its deadline, which is five seconds too, or less if the service's own is sooner."""
+    breaker = opened()
+    clock.now += 5.1
+    assert breaker.begin(16) == 5
+    clock.now += 9.8
+    assert is_open(breaker)
+    clock.now += 0.3
+    assert breaker.begin(1) == 1
+    clock.now += 6.1
+    assert not is_open(breaker)
+
+
+@pytest.mark.parametrize(("result", "counted"), [(SILENCE, [False]), ("late", [False, True])])
+def test_the_caller_of_a_probe_does_not_wait_long(monkeypatch, gate, result, counted):
+    """The missing answer counts when the caller leaves, and not again when the call ends."""
+    monkeypatch.setattr(calls_module, "PROBE_AFTER_SECONDS", 0)
+    monkeypatch.setattr(calls_module, "PROBE_SECONDS", 0.01)
+    calls, breaker = Calls(1), opened()
+    ends: list[bool | None] = []
+    reported: list[Any] = []
+    monkeypatch.setattr(breaker, "end", lambda *, answered: ends.append(answered))
+    leave(calls, breaker, hanging(gate, result), timeout=60, when_late=reported.append)
+    assert ends == [False]
+    gate.set()
+    assert calls.wait_until_idle(10)
+    assert ends == counted
+    assert reported == ["late"][: len(counted) - 1]
+
+
+def test_a_call_that_ends_late_does_not_put_off_the_next_probe(clock):
+    """A probe whose caller left early counts when it ends, and another probe may have begun by then."""
     breaker = opened()
     clock.now += 5.1
     breaker.begin(16)
-    clock.now += 16.1
+    clock.now += 10.1
+    breaker.begin(16)
+    clock.now += 7.9
+    breaker.end(answered=False)
     assert is_open(breaker)
-    clock.now += 5.1
+    clock.now += 2.2
     assert not is_open(breaker)
 
 

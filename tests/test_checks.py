@@ -9,16 +9,17 @@ from typing import Any
 
 import botocore.session
 import pytest
+from django.apps import apps
 from django.core.cache.backends.base import get_key_func
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.cache.backends.memcached import BaseMemcachedCache
-from django.core.checks import CheckMessage, run_checks
+from django.core.checks import CheckMessage, registry, run_checks
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 from django.test import override_settings
 from django.utils.translation import gettext_lazy
 
-from cognito_reset.checks.deployment import check_deployment
+from cognito_reset.checks.deployment import check_app_clients, check_deployment
 from cognito_reset.checks.settings import check_settings
 from cognito_reset.cognito.service import CognitoService
 from cognito_reset.conf import POOL_SETTINGS, SETTINGS, CognitoResetMisconfigured, PoolSettings
@@ -161,6 +162,7 @@ def test_the_checks_are_registered(settings):
     assert "cognito_reset.W004" not in {message.id for message in run_checks()}
     deployment = run_checks(include_deployment_checks=True)
     assert "cognito_reset.W004" in {message.id for message in deployment}
+    assert "cognito_reset.I004" not in {message.id for message in run_checks()}
     settings.COGNITO_RESET = {"POOLS": {"default": POOL}, "TYPO": 1}
     with pytest.raises(SystemCheckError, match=r"cognito_reset\.E002"):
         call_command("check")
@@ -256,11 +258,12 @@ CASES: list[tuple[str, str, list[Any], list[Any]]] = [
         [None, "https://example.com", "https://example.com:8443/idp", "http://localhost:9229",
          "http://127.0.0.1", "http://[::1]:9229/", "HTTPS://EXAMPLE.COM"],
     ),
-    ("E011", "CA_BUNDLE", [False, True, "/no/such/file", "/", 5], [None, "", __file__]),
+    ("E011", "CA_BUNDLE", [False, True, "/no/such/file", "/", 5, "the certificates " * 300], [None, "", __file__]),
     (
         "E012",
         "PROXIES",
-        ["http://proxy", ["http://proxy"], {"https": None}, {5: "http://proxy"}, {"htps": "x"}],
+        ["http://proxy", ["http://proxy"], {"https": None}, {5: "http://proxy"}, {"htps": "x"},
+         {"https": "http://proxy", "http://proxy": "https"}],
         [None, {}, {"https": f"http://u:{SECRET}@proxy"}],
     ),
     ("E013", "AUDIT", [None, 0, 1, "yes"], [True, False]),
@@ -370,7 +373,7 @@ def test_every_key_and_every_error_has_a_case():
         ({"SERVICE_CLASS": "no.such.Class"}, "No module named 'no'"),
         ({"PRE_SEND_HOOK": f"{__name__}.nothing"}, 'does not define a "nothing" attribute'),
         ({"LIMITS_CACHE": "not_installed"}, "No module named 'no_such_package'"),
-        ({"LIMITS_CACHE": "missing"}, "The connection 'missing' doesn't exist"),
+        ({"LIMITS_CACHE": "missing"}, "CACHES has no such alias"),
         ({"LIMITS": {"requests": {}}}, 'unknown step "requests" (did you mean "request"?)'),
         ({"LIMITS": {"confirm": {"networks": "1/h"}}}, '(did you mean "network"?)'),
         ({"LIMITS": {"confirm": {"site": "often"}}}, '"often"'),
@@ -659,11 +662,49 @@ def test_i003_the_local_user_must_be_known(id, values):
     assert set(found(check_deployment, **options)) == ({id} if id else set())
 
 
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        ({}, "END_SESSIONS"),
+        ({"END_SESSIONS": False, "NOTIFY_AFTER_RESET": True}, "NOTIFY_AFTER_RESET"),
+        ({"NOTIFY_AFTER_RESET": True}, "END_SESSIONS and NOTIFY_AFTER_RESET"),
+    ],
+    ids=shown,
+)
+def test_i003_names_what_is_switched_on(values, names):
+    """A site that never set NOTIFY_AFTER_RESET isn't told about it."""
+    options = {"POOLS": {"default": REQUIRED}, **SAFE, **values}
+    (message,) = found(check_deployment, **options).values()
+    assert message.msg.startswith(f"{names} can't find the local user")
+
+
+def test_checks_are_registered_once():
+    """ready() runs again when a test changes INSTALLED_APPS."""
+    before = {*registry.registry.get_checks(include_deployment_checks=True)}
+    apps.get_app_config("cognito_reset").ready()
+    assert {*registry.registry.get_checks(include_deployment_checks=True)} == before
+
+
+@pytest.mark.requirement("A11")
+def test_a11_the_deployment_check_says_what_it_could_not_check(settings):
+    """I004: it is an info, and names the command that can."""
+    settings.CACHES = {"default": settings.CACHES["default"]}  # Django checks all caches, too
+    (info,) = (
+        m for m in run_checks(include_deployment_checks=True) if m.id == "cognito_reset.I004"
+    )
+    assert not info.is_serious()
+    assert "could not be checked" in info.msg
+    assert "cognito_reset doctor" in str(info.hint)
+
+
 def everything_wrong(settings: Any) -> list[CheckMessage]:
     """Return at least one message of each id."""
     messages: list[CheckMessage] = []
     unusable_pool = {key: {5: SECRET} for key in POOL_SETTINGS}
     unusable = {key: {5: SECRET} for key in SETTINGS if key != "POOLS"}
+    url = f"redis://:{SECRET}@cache"  # a URL with a password, where something else belongs
+    urls_in_pool = {**dict.fromkeys(POOL_SETTINGS, url), "PROXIES": {url: "http://proxy"}}
+    urls = dict.fromkeys(unusable, url)
     plain = {**REQUIRED, "ENDPOINT_URL": f"http://{SECRET}.example.com"}
     local = {**REQUIRED, "ENDPOINT_URL": "http://localhost", "CLIENT_SECRET": SECRET}
     elsewhere = {**REQUIRED, "REGION": "eu-west-2"}
@@ -685,6 +726,7 @@ def everything_wrong(settings: Any) -> list[CheckMessage]:
             {},
             {"POOLS": SECRET},
             {"POOLS": {"a": unusable_pool, "b": {}}, "TYPO": SECRET, **unusable},
+            {"POOLS": {"a": urls_in_pool}, **urls},
             {"POOLS": {"a": plain}},
             {"POOLS": {"a": local, "b": short, "c": classes, "d": elsewhere}, **risky},
         ):
@@ -698,7 +740,7 @@ def test_every_message_has_an_id_and_a_hint_and_no_secret(settings, monkeypatch,
     (tmp_path / "sentry_sdk.py").touch()
     monkeypatch.delitem(sys.modules, "sentry_sdk")
     monkeypatch.syspath_prepend(tmp_path)
-    messages = everything_wrong(settings)
+    messages = [*everything_wrong(settings), *check_app_clients()]
     for message in messages:
         assert re.fullmatch(r"cognito_reset\.[EWI]0\d\d", message.id or "")
         assert (message.id or "").startswith("cognito_reset.E") == message.is_serious()
@@ -708,7 +750,7 @@ def test_every_message_has_an_id_and_a_hint_and_no_secret(settings, monkeypatch,
         assert SECRET not in f"{message.msg}{message.hint}"
     numbers = {(message.id or "").rpartition(".")[2] for message in messages}
     of_urls = {"E027", *(f"W{number:03}" for number in range(11, 18))}
-    last = {"E": 27, "W": 24, "I": 3}
+    last = {"E": 27, "W": 24, "I": 4}
     every = {f"{kind}{number:03}" for kind in last for number in range(1, last[kind] + 1)}
     assert numbers == every - of_urls
 

@@ -17,15 +17,8 @@ from django.utils.translation import gettext_lazy
 
 from cognito_reset.cognito.errors import ResetError
 from cognito_reset.cognito.service import CognitoService
-from cognito_reset.conf import (
-    DEFAULT_LIMITS,
-    POOL_SETTINGS,
-    SETTINGS,
-    CognitoResetMisconfigured,
-    Rate,
-    conf,
-    parse_rates,
-)
+from cognito_reset.conf import POOL_SETTINGS, SETTINGS, CognitoResetMisconfigured, conf
+from cognito_reset.parsers import DEFAULT_LIMITS, Rate, parse_rates
 from cognito_reset.secret import Secret
 from tests import settings_page
 
@@ -549,6 +542,7 @@ def test_limits_can_be_switched_off():
 def test_docs_settings_is_up_to_date():
     """If this fails, run ``python -m tests.settings_page``."""
     assert settings_page.PAGE.read_text() == settings_page.page()
+    assert settings_page.GUIDES.keys() <= {*SETTINGS, *POOL_SETTINGS}
 
 
 def test_the_attributes_are_typed() -> None:

@@ -70,7 +70,7 @@ def test_d9_the_strict_policy_needs_no_nonce(people, settings, middleware, page)
 @pytest.mark.parametrize("page", ["", "confirm/"])
 def test_d9_a_policy_of_nonces_gets_the_requests_nonce(people, settings, middleware, page):
     """The script and the stylesheet have the nonce of the header, which is new in each response."""
-    apply(settings, f"with {middleware}", f"for nonces with {middleware}")
+    apply(settings, f"with {middleware}", f"after the block with {middleware}, for nonces")
     seen = set()
     for _ in range(2):
         response = Client().get(f"/password-reset/{page}")

@@ -73,6 +73,18 @@ def test_an_error_keeps_nothing_of_the_vendors_message(operation, code):
         ("ConfirmForgotPassword", "InvalidPasswordException", "Password not long enough", "PasswordInvalid"),
         ("ConfirmForgotPassword", "PasswordHistoryPolicyViolationException", "", "PasswordReused"),
         ("ConfirmForgotPassword", "UserLambdaValidationException", "PostConfirmation failed with error x.", "OutcomeUnknown"),
+        ("AdminCreateUser", "UnsupportedUserStateException", "Resend not possible. alice status is not FORCE_CHANGE_PASSWORD", "WrongState"),
+        ("AdminCreateUser", "UserNotFoundException", "User does not exist.", "UserNotFound"),
+        ("AdminCreateUser", "InvalidParameterException", "anything else", "AccountRefused"),
+        ("AdminConfirmSignUp", "NotAuthorizedException", "User cannot be confirmed. Current status is CONFIRMED", "WrongState"),
+        ("AdminConfirmSignUp", "NotAuthorizedException", "User cannot confirm because user status is not UNCONFIRMED.", "WrongState"),
+        ("AdminConfirmSignUp", "UserLambdaValidationException", "PostConfirmation failed with error x.", "TriggerFailed"),
+        ("AdminEnableUser", "UserNotFoundException", "User does not exist.", "UserNotFound"),
+        ("ListUsers", "InvalidParameterException", "Error while parsing filter.", "SelectionInvalid"),
+        ("ListUsers", "InvalidParameterException", "Invalid search attribute: custom:team", "SelectionInvalid"),
+        ("ListUsers", "InvalidParameterException", "anything else", "AccountRefused"),
+        ("ListUsersInGroup", "ResourceNotFoundException", "Group not found.", "SelectionInvalid"),
+        ("ListUsersInGroup", "ResourceNotFoundException", "User pool 1 does not exist.", "Misconfigured"),
     ],
 )  # fmt: skip
 def test_the_start_of_the_message_selects_the_row(operation, code, text, expected):
@@ -334,7 +346,11 @@ def test_a_mistake_of_the_site_is_critical(operation, code):
         ("ForgotPassword", "AccountRefused"),
         ("ConfirmForgotPassword", "CodeInvalid"),
         ("AdminResetUserPassword", "AccountRefused"),
+        ("AdminCreateUser", "AccountRefused"),
+        ("AdminEnableUser", "AccountRefused"),
+        ("AdminConfirmSignUp", "AccountRefused"),
         ("ListUsers", "Unavailable"),
+        ("ListUsersInGroup", "Unavailable"),
     ],
 )
 def test_a2_an_unknown_error_is_treated_as_one_of_the_account(operation, expected):
@@ -350,7 +366,11 @@ def test_a2_an_unknown_error_is_treated_as_one_of_the_account(operation, expecte
         ("ForgotPassword", "Unavailable"),
         ("ConfirmForgotPassword", "OutcomeUnknown"),
         ("AdminResetUserPassword", "OutcomeUnknown"),
+        ("AdminCreateUser", "OutcomeUnknown"),
+        ("AdminEnableUser", "OutcomeUnknown"),
+        ("AdminConfirmSignUp", "OutcomeUnknown"),
         ("ListUsers", "Unavailable"),
+        ("ListUsersInGroup", "Unavailable"),
     ],
 )
 @pytest.mark.parametrize("code", ["InternalErrorException", "BrandNewException", "503"])

@@ -22,7 +22,7 @@ from django.db import connections
 
 from cognito_reset.cognito.errors import CodeInvalid, ResetError, Unavailable
 from cognito_reset.models import LedgerSlot
-from cognito_reset.resets import ratelimits, stores
+from cognito_reset.resets import ratelimits, reservations, stores
 
 # Orders that are tried one after the other for each situation, and random ones if there are more.
 ORDERS, RANDOM_ORDERS = 80, 40
@@ -487,7 +487,7 @@ def explore(ledger: Any, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Call
     def run_once(situation: Situation, scheduler: Scheduler) -> list[str]:
         random.seed(1)  # the same choices of slots, whenever the same order comes again
         world = World(scheduler)
-        for module in (ratelimits, stores):
+        for module in (ratelimits, reservations, stores):
             monkeypatch.setattr(module, "time", scheduler)
         ledger.begin(scheduler, monkeypatch)
         for attempt in situation.before:

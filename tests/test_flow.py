@@ -61,7 +61,7 @@ def test_e3_a_whole_reset_is_signalled(people, heard):
     """Both steps send their signal, with Cognito's request ids."""
     interface = REST()
     interface.request("alice")
-    interface.confirm("alice", people.emulator.outbox[0].code, NEW_PASSWORD)
+    interface.confirm("alice", people.emulator.outbox[-1].code, NEW_PASSWORD)
     assert summary(heard) == [
         ("password_reset_requested", "rest", "requested", ""),
         ("password_reset_confirmed", "rest", "confirmed", ""),
@@ -72,7 +72,7 @@ def test_e3_a_whole_reset_is_signalled(people, heard):
         assert arguments["request"].path.startswith("/api/password-reset/")
         assert arguments["aws_request_id"]
         assert NEW_PASSWORD not in str(arguments)
-        assert people.emulator.outbox[0].code not in str(arguments)
+        assert people.emulator.outbox[-1].code not in str(arguments)
 
 
 @pytest.mark.requirement("E3")
@@ -140,7 +140,7 @@ def test_e3_a_failing_receiver_changes_nothing(people):
     try:
         interface = REST()
         assert interface.request("alice").status_code == 202
-        code = people.emulator.outbox[0].code
+        code = people.emulator.outbox[-1].code
         assert interface.confirm("alice", code, NEW_PASSWORD).status_code == 200
     finally:
         for signal in SIGNALS.values():
@@ -185,7 +185,7 @@ def test_e5_a_reset_leaves_mfa_as_it_is(people):
     people.call("AdminUpdateUserAttributes", Username="alice", UserAttributes=phone)
     people.call("AdminSetUserMFAPreference", Username="alice", SMSMfaSettings=chosen)
     people.forgot("alice")
-    assert REST().confirm("alice", people.emulator.outbox[0].code).status_code == 200
+    assert REST().confirm("alice", people.emulator.outbox[-1].code).status_code == 200
     user = people.call("AdminGetUser", Username="alice")
     assert user["UserMFASettingList"] == ["SMS_MFA"]
     assert user["PreferredMfaSetting"] == "SMS_MFA"
@@ -341,7 +341,7 @@ def test_a_site_may_reset_from_its_own_code(people, settings, heard, mask):
     with_settings(settings, LIMITS={"request": {"identifier": "2/h", "site": "1000/h"}})
     result = request_code(Attempt("default"), {"username": " alice "})
     assert (result.username, result.delivery, result.is_repeat) == ("alice", None, False)
-    code = mask(people.emulator.outbox[0].code)
+    code = mask(people.emulator.outbox[-1].code)
     data = {"username": "alice", "confirmation_code": code, "password": mask(NEW_PASSWORD)}
     assert confirm_reset(Attempt("default"), data) == Confirmed("alice")
     assert people.can_sign_in("alice", NEW_PASSWORD)

@@ -11,10 +11,10 @@ import sys
 from pathlib import Path
 
 
-def run(source: str) -> str:
+def run(source: str, *arguments: str) -> str:
     """Return what a new Python process prints when it runs source."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", source],
+        [sys.executable, "-W", "error", "-c", source, *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -78,3 +78,53 @@ assert "cognito_reset.admin" not in sys.modules
 {LOADED}
 """
     assert run(source) == "[]\n"
+
+
+OWN = {"cognito_reset", "cognito_reset.apps", "cognito_reset.models", "cognito_reset.signals"}
+
+
+DJANGO = ["django.contrib.auth", "django.contrib.contenttypes", "rest_framework"]
+ADMIN = ["django.contrib.sessions", "django.contrib.messages", "django.contrib.admin"]
+
+
+def modules(*apps: str) -> set[str]:
+    """Return the modules that ``django.setup()`` has loaded on a site with these apps."""
+    source = """
+import sys
+import django
+from django.conf import settings
+settings.configure(
+    SECRET_KEY="x",
+    INSTALLED_APPS=sys.argv[1:],
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+)
+django.setup()
+print(*sys.modules)
+"""
+    return set(run(source, *apps).split())
+
+
+def test_setup_loads_the_models_and_little_else():
+    """Without the admin, ``django.setup()`` loads nothing of DRF for the app, and four modules of the app."""
+    loaded = modules(*DJANGO, "cognito_reset")
+    added = loaded - modules(*DJANGO)
+    assert {name for name in added if name.startswith("cognito_reset")} == OWN
+    assert len(added) <= len(OWN) + 4
+    assert not {"boto3", "botocore", "rest_framework.fields"} & loaded
+
+
+def test_setup_with_the_admin_loads_little_of_others():
+    """
+    ``django.setup()`` loads all that the admin registers. Of DRF it loads only the exceptions: the rest takes longer
+    than everything of the app, and loads requests and the drivers of PostgreSQL.
+    """
+    loaded = modules(*DJANGO, *ADMIN, "cognito_reset")
+    added = loaded - modules(*DJANGO, *ADMIN)
+    assert "cognito_reset.staff.runs" in added
+    assert "cognito_reset.doctor.examination" not in added
+    optional = ("cognito_reset", "phonenumbers")
+    others = {name for name in added if not name.startswith(optional)}
+    of_drf = {name for name in others if name.startswith("rest_framework")}
+    assert "rest_framework.exceptions" in of_drf
+    assert not {"boto3", "botocore", "rest_framework.fields", "rest_framework.compat"} & loaded
+    assert len(others) <= 20

@@ -20,9 +20,9 @@ from cognito_reset.resets.serializers import ConfirmResetSerializer
 from cognito_reset.rest.views import PublicAPIView, RequestAPIView
 from cognito_reset.secret import Secret
 from cognito_reset.testing import ConnectRefused, Timeout
+from tests.documentation import rows, section
 from tests.interfaces import REST, with_settings
 from tests.people import NEW_PASSWORD
-from tests.test_readme import rows, section
 
 pytest.importorskip("drf_spectacular", reason="drf-spectacular isn't installed")
 
@@ -41,7 +41,7 @@ PATHS = {
     "confirm": "/api/password-reset/confirm/",
     "policy": "/api/password-reset/policy/",
 }
-# Codes that the README doesn't list one by one.
+# Codes that docs/rest.md doesn't list one by one.
 UNLISTED = {
     "length_required",
     "parse_error",
@@ -157,8 +157,8 @@ def codes(schema: Any, response: Any) -> set[str]:
     return set(code["anyOf"][0]["enum"] if "anyOf" in code else code["enum"])
 
 
-def test_the_codes_are_those_of_the_readme():
-    """The README and the schema list the same codes with the same statuses."""
+def test_the_codes_are_those_of_the_docs():
+    """docs/rest.md and the schema list the same codes with the same statuses."""
     schema = default()
     found = {
         (code, status)
@@ -167,7 +167,7 @@ def test_the_codes_are_those_of_the_readme():
         if status >= "400"
         for code in codes(schema, response)
     }
-    table = section("For a single-page app")
+    table = section("rest.md", "Errors")
     listed = {
         (code, row[0])
         for names, row in rows(table).items()

@@ -103,25 +103,27 @@ def test_package_is_imported_from_where_it_should_be():
 
 
 def lines_of_code(path):
-    """Count the lines of code, without blank lines, comments and docstrings."""
+    """Count the lines of code, without blank lines, comments, docstrings and the lists of public names."""
     tree = ast.parse(path.read_text())
     nodes = [node for node in ast.walk(tree) if isinstance(node, ast.expr | ast.stmt)]
     lines = {line for node in nodes for line in (node.lineno, node.end_lineno)}
     texts = [
         node.value
         for node in nodes
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        if (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+        or (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__")
     ]
     return len(lines) - len({line for text in texts for line in (text.lineno, text.end_lineno)})
 
 
 def test_app_stays_small():
     """What every site runs can be read in a day."""
-    optional = {"testing", "staff", "aws_lambda"}
+    optional = {"testing", "staff", "management", "doctor", "aws_lambda"}
     sources = [
         path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0] not in optional
     ]
-    assert sum(map(lines_of_code, sources)) < 4700
+    # Some 400 lines of cognito/ are there for the doctor alone.
+    assert sum(map(lines_of_code, sources)) < 5700
 
 
 SETTINGS = """

@@ -8,19 +8,9 @@ import botocore.endpoint
 import pytest
 
 from cognito_reset.testing import (
-    ConnectRefused,
-    ConnectTimeout,
     Error,
-    GzipGarbage,
-    Junk,
-    Redirect,
-    Reset,
     Status,
     Timeout,
-    TLSFailure,
-    Trickle,
-    WafBlock,
-    WafChallenge,
 )
 from tests.interfaces import INTERFACES, REST, Pages
 
@@ -47,41 +37,6 @@ INPUTS = [
         [("username", "required"), ("confirmation_code", "required"), ("password", "required")],
     ),
 ]
-BROKEN = [
-    Timeout(),
-    Reset(),
-    GzipGarbage(),
-    Junk(""),
-    Junk('{"CodeDelivery'),
-    Junk("<html>hello</html>", content_type="text/html"),
-    Junk("[]"),
-    Junk("{}", request_id=False),
-    WafChallenge(),
-]
-TRIGGERS = [
-    Error("UserLambdaValidationException", "PostConfirmation failed with error x."),
-    Error("UnexpectedLambdaException"),
-    Error("InvalidLambdaResponseException"),
-]
-SERVER_ERRORS = [
-    Status(500),
-    Status(502, "<html>Bad gateway</html>"),
-    Status(503),
-    Error("InternalErrorException"),
-]
-NOT_SENT = [
-    ConnectTimeout(),
-    ConnectRefused(),
-    TLSFailure(),
-    WafBlock(),
-    Status(418, "<script>alert(1)</script>"),
-    Redirect(status=307),
-    Error("ResourceNotFoundException"),
-    Error("AccessDeniedException"),
-    Error("OperationNotEnabledException"),
-    Error("NotAuthorizedException", "Unable to verify secret hash for client 1example"),
-    Error("NotAuthorizedException", "Client 1example is configured with secret but SECRET_HASH"),
-]
 
 
 def rest_errors(response):
@@ -97,60 +52,6 @@ def test_bad_input_is_the_same_on_every_interface(people, path, data, expected):
     shown = [(error.id, error.message) for error in pages.context["errors"]]
     assert shown == [(f"id_{e['attr']}", e["detail"]) for e in rest.json()["errors"]]
     assert people.emulator.calls == []
-
-
-@pytest.mark.parametrize("fault", NOT_SENT, ids=repr)
-@pytest.mark.parametrize("step", ["request", "confirm"])
-def test_what_was_not_done_is_unavailable_on_every_interface(people, step, fault):
-    """
-    If nothing was done, whoever the user is, the answer is 503 with a time to wait. The form keeps
-    what was typed.
-    """
-    # The only retry, of a request that was never sent, meets the same fault.
-    times = 2 if isinstance(fault, (ConnectTimeout, ConnectRefused)) else 1
-    people.emulator.fail_next(operation(step), fault, times=2 * times)
-    rest, pages = getattr(REST(), step)(), getattr(Pages(), step)()
-    for response in (rest, pages):
-        assert response.status_code == 503
-        assert response.headers["Retry-After"] == "60"
-    assert rest_errors(rest) == [(None, "unavailable")]
-    assert pages.context["reason"] == "unavailable"
-    assert b"Battery-staple-2" not in pages.content
-    assert b'value="alice"' in pages.content
-
-
-@pytest.mark.requirement("C4", "C5")
-@pytest.mark.parametrize("fault", [*BROKEN, *SERVER_ERRORS, *TRIGGERS], ids=repr)
-def test_c5_an_unknown_outcome_is_said_so_on_every_interface(people, fault):
-    """An unknown outcome is never reported as a success, and the call isn't repeated."""
-    for interface in (REST(), Pages()):
-        people.emulator.fail_next("ConfirmForgotPassword", fault)
-        response = interface.confirm()
-        if interface.name == "rest":
-            assert response.status_code == 502
-            assert rest_errors(response) == [(None, "outcome_unknown")]
-            assert "Retry-After" not in response.headers
-        else:
-            assert (response.status_code, response.url) == (302, "/password-reset/done/")
-            page = interface.client.get(response.url)
-            assert page.context["outcome"] == "unknown"
-            assert "try to sign in with your new password" in page.content.decode().lower()
-    assert [call[0] for call in people.emulator.calls] == ["ConfirmForgotPassword"] * 2
-
-
-@pytest.mark.requirement("C3", "C5")
-@pytest.mark.parametrize("make_interface", [REST, Pages])
-def test_c5_an_answer_that_trickles_is_unknown_at_the_deadline(people, settings, make_interface):
-    """At the deadline the person gets an answer that doesn't claim a success."""
-    settings.COGNITO_RESET = {**settings.COGNITO_RESET, "TOTAL_TIMEOUT_SECONDS": 0.3}
-    people.emulator.fail_next("ConfirmForgotPassword", Trickle(0.8))
-    interface = make_interface()
-    response = interface.confirm()
-    assert response.status_code == (502 if interface.name == "rest" else 302)
-    assert (
-        interface.name == "rest"
-        or interface.client.get(response.url).context["outcome"] == "unknown"
-    )
 
 
 @pytest.mark.requirement("A2")
@@ -172,23 +73,12 @@ def test_a2_a_block_is_a_block_whatever_its_body(people, status, body):
 
 
 @pytest.mark.requirement("C6")
-def test_c6_what_may_have_been_sent_counts(people, settings):
-    """The cool-down is kept after an unknown outcome."""
-    settings.COGNITO_RESET = {**settings.COGNITO_RESET, "LIMITS": {}}
-    people.emulator.fail_next("ForgotPassword", Timeout())
-    assert REST().request().status_code == 503
-    assert REST().request().status_code == 429
-    assert len(people.emulator.calls) == 1
-
-
-@pytest.mark.requirement("C6")
-@pytest.mark.parametrize("fault", BROKEN, ids=repr)
-def test_c6_a_code_that_may_have_been_sent_is_said_so(people, fault):
+def test_c6_a_code_that_may_have_been_sent_is_said_so(people):
     """
     If success isn't proved, the request step returns 503, and asks the person to check the inbox.
     """
     for interface in (REST(), Pages()):
-        people.emulator.fail_next("ForgotPassword", fault)
+        people.emulator.fail_next("ForgotPassword", Timeout())
         response = interface.request()
         assert response.status_code == 503
         assert response.headers["Retry-After"] == "60"
@@ -199,14 +89,6 @@ def test_c6_a_code_that_may_have_been_sent_is_said_so(people, fault):
             assert response.context["reason"] == "maybe_sent"
             assert "/password-reset/confirm/" in response.content.decode()
     assert len(people.emulator.calls) == 2
-
-
-@pytest.mark.parametrize("fault", SERVER_ERRORS, ids=repr)
-def test_a_server_error_at_the_request_step_is_unavailable(people, fault):
-    """A new request for a code is safe, so a 5xx becomes an ordinary 503."""
-    for interface in (REST(), Pages()):
-        people.emulator.fail_next("ForgotPassword", fault)
-        assert interface.request().status_code == 503
 
 
 PASSWORDS = [
@@ -228,17 +110,6 @@ def test_a_refused_password_is_an_error_of_its_field(people, fault, code):
     assert rest_errors(rest) == [("password", code)]
     (error,) = pages.context["errors"]
     assert (error.id, error.message) == ("id_password", rest.json()["errors"][0]["detail"])
-
-
-def test_aws_own_rate_is_a_short_wait_at_the_confirm_step(people):
-    """
-    A rate limit of the whole pool reveals nothing about the account. The answer is 503 with a short
-    Retry-After.
-    """
-    people.emulator.fail_next("ConfirmForgotPassword", "TooManyRequestsException", times=2)
-    for interface in (REST(), Pages()):
-        response = interface.confirm()
-        assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
+from itertools import count
 from typing import Any
 from uuid import uuid4
 
@@ -23,7 +24,7 @@ import pytest
 import redis
 from django.core.cache import caches
 from django.core.cache.backends.locmem import LocMemCache
-from django.db import OperationalError, ProgrammingError, connection, transaction
+from django.db import InternalError, OperationalError, ProgrammingError, connection, transaction
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
@@ -36,11 +37,12 @@ from cognito_reset.resets.identifiers import identifier_key
 from cognito_reset.resets.ratelimits import (
     CROWDED,
     SAMPLE,
-    Reservation,
     clear,
     reserve,
     reserve_for_staff,
+    seconds_to_wait,
 )
+from cognito_reset.resets.reservations import Reservation
 from cognito_reset.resets.stores import Bucket, Holding, Slot, Store, purge_expired, use_store
 from tests.services.stores import CACHES
 
@@ -313,6 +315,71 @@ def test_a_used_up_request_limit_leaves_the_confirm_step_alone(store, visitors, 
     configure(LIMITS={"request": {**PLENTY, "identifier": "1/h", "site": "2/h"}})
     assert visitors.passed(9, "victim", "198.51.100.{}/32") == 1
     assert visitors.wait("victim", step="confirm") == 0
+
+
+@pytest.mark.parametrize("size", [6, 100], ids=["small", "of which a sample is read"])
+@pytest.mark.parametrize(
+    ("level", "who"),
+    [
+        ("identifier", ("alice", "192.0.2.{}/32")),
+        ("network", ("user-{}", "192.0.2.1/32")),
+        ("site", ("user-{}", "198.51.100.{}/32")),
+    ],
+)
+def test_a_limit_goes_on_while_the_secret_key_is_changed(
+    store, visitors, configure, settings, level, who, size
+):
+    """Some processes already use the new key, and others still the old one. All of them know both."""
+    configure(LIMITS={"request": {**dict.fromkeys(PLENTY, "150/h"), level: f"{size}/h"}})
+    oldest, old, new = (f"{uuid4()}" for _ in range(3))
+    numbers = count()
+
+    def passed(times: int, key: str, *fallbacks: str) -> int:
+        settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = key, fallbacks
+        names = ([text.format(next(numbers)) for text in who] for _ in range(times))
+        return sum(visitors.wait(*name) == 0 for name in names)
+
+    total = passed(1, oldest)
+    for _ in range(size // 3):
+        total += passed(2, old, new, oldest)
+        total += passed(2, new, old, oldest)
+    assert total == size
+
+
+def test_staff_see_a_full_limit_while_the_secret_key_is_changed(
+    store, visitors, configure, settings
+):
+    """Its slots are held under two keys."""
+    configure(LIMITS={"request": {**dict.fromkeys(PLENTY, "150/h"), "identifier": "2/h"}})
+    assert visitors.wait("alice") == 0
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = f"{uuid4()}", [settings.SECRET_KEY]
+    assert seconds_to_wait(visitors.pool, ["bob", "alice"]) == 0
+    assert visitors.wait("alice") == 0
+    assert 3590 < seconds_to_wait(visitors.pool, ["bob", "alice"]) <= 3600
+
+
+def test_a_repeat_is_found_while_the_secret_key_is_changed(store, visitors, settings):
+    """Whichever of two processes got the request first."""
+    old, new = settings.SECRET_KEY, f"{uuid4()}"
+    for first, second in ((old, new), (new, old)):
+        parts = f"{uuid4()}", "123456"
+        settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = first, []
+        visitors.reserve(step="confirm", parts=parts).settle(CodeInvalid(sent=True))
+        settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = second, [first]
+        repeat = visitors.reserve(step="confirm", parts=parts)
+        assert (repeat.is_repeat, repeat.answer) == (True, CodeInvalid)
+        settings.SECRET_KEY_FALLBACKS = []
+        assert not visitors.reserve(step="confirm", parts=parts).is_repeat
+
+
+def test_a_repeat_waits_for_an_answer_under_the_other_key(store, visitors, settings, monkeypatch):
+    """The first request is still running, in a process with the old key."""
+    parts, old = ("alice", "123456"), settings.SECRET_KEY
+    first = visitors.reserve(step="confirm", parts=parts)
+    monkeypatch.setattr(time, "sleep", lambda _: first.settle(None))
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = f"{uuid4()}", [old]
+    repeat = visitors.reserve(step="confirm", parts=parts)
+    assert (repeat.is_repeat, repeat.answer) == (True, None)
 
 
 def test_pools_count_apart(store, visitors, configure):
@@ -1025,7 +1092,7 @@ def test_a_cache_that_cannot_be_made_lets_nobody_through(use_cache, visitors, co
     configure(LIMITS_FAIL_OPEN=True, LIMITS_CACHE="no_such_alias")
     if backend:
         use_cache({"BACKEND": backend})
-    with pytest.raises(CognitoResetMisconfigured, match=r"LIMITS_CACHE.*(?i:no_?such)"):
+    with pytest.raises(CognitoResetMisconfigured, match=r"LIMITS_CACHE.*(?i:no.?such)"):
         visitors.reserve()
 
 
@@ -1037,6 +1104,13 @@ def of_cluster(cause: Exception) -> Exception:
 
 def named(name: str, *parents: type[Exception]) -> type[Exception]:
     return type(name, parents or (Exception,), {})
+
+
+def of_standby() -> Exception:
+    """What Django makes of the error of a PostgreSQL that is read-only."""
+    error = InternalError("cannot execute INSERT in a read-only transaction")
+    error.__cause__ = named("ReadOnlySqlTransaction")()
+    return error
 
 
 MEMCACHE_ERROR = named("MemcacheError")
@@ -1056,6 +1130,10 @@ OUTAGES = [
     named("MemcacheUnexpectedCloseError", MEMCACHE_ERROR)(),
     named("ServerDown")("error 47 from memcached_get_multi: SERVER HAS FAILED"),  # pylibmc
     ConnectionRefusedError(),
+    redis.exceptions.OutOfMemoryError("command not allowed when used memory > 'maxmemory'."),
+    redis.ResponseError("MISCONF Redis is configured to save RDB snapshots, but it's unable to"),
+    redis.ResponseError("NOREPLICAS Not enough good replicas to write."),
+    of_standby(),
 ]
 NO_OUTAGES = [
     redis.AuthenticationError(),

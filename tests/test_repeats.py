@@ -27,7 +27,8 @@ from cognito_reset.cognito.errors import (
 )
 from cognito_reset.cognito.service import CognitoService, wait_until_idle
 from cognito_reset.models import LedgerSlot, ResetEvent
-from cognito_reset.resets.ratelimits import ANSWERS, REPEAT_SECONDS, Reservation, reserve
+from cognito_reset.resets.ratelimits import REPEAT_SECONDS, reserve
+from cognito_reset.resets.reservations import ANSWERS, Reservation
 from cognito_reset.resets.stores import CacheStore, DatabaseStore, Slot, use_store
 from cognito_reset.secret import Secret
 from cognito_reset.signals import SIGNED_OUT, password_reset_confirmed
@@ -682,7 +683,7 @@ def begin(word="a", step="confirm", username="alice"):
     )
 
 
-@pytest.mark.parametrize("error", {*ANSWERS.values()}, ids=str)
+@pytest.mark.parametrize("error", dict.fromkeys(ANSWERS.values()), ids=str)
 @pytest.mark.parametrize("limits", [{}, False])
 def test_every_kind_of_answer_is_kept(limited, configure, error, limits):
     configure(LIMITS=limits)

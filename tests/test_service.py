@@ -11,6 +11,7 @@ import json
 import logging
 import re
 import threading
+import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -36,11 +37,12 @@ from cognito_reset.cognito.service import (
     get_service,
     wait_until_idle,
 )
-from cognito_reset.cognito.users import PoolUser
+from cognito_reset.cognito.users import PHONE_THEN_EMAIL, PoolRules, PoolUser
 from cognito_reset.conf import CognitoResetMisconfigured, PoolSettings, conf
 from cognito_reset.secret import Secret
 from cognito_reset.testing import ConnectRefused, Error, Junk, Reset, Status, Timeout, Trickle
 from cognito_reset.testing.mount import EVENT, Mount
+from tests.doctor.world import CUSTOM_SENDER
 from tests.people import NEW_PASSWORD, PASSWORD
 
 MODEL: Any = botocore.session.get_session().get_service_model("cognito-idp")
@@ -186,7 +188,7 @@ def test_c13_the_secret_hash_is_awss_algorithm(people, username, expected):
     made_of = made(
         people, client_id="1example23456789", client_secret=Secret("exampleclientsecret1234567")
     )
-    with pytest.raises(ResetError):
+    with contextlib.suppress(ResetError):  # for the person who doesn't exist
         made_of.request_code(username=username)
     assert sent(people)["SecretHash"] == expected
 
@@ -360,7 +362,7 @@ def test_a_refusal_is_a_reset_error(people, caplog, method, username, expected):
         getattr(get_service(), method)(username=username)
     assert type(caught.value) is expected
     [record] = [
-        record for record in caplog.records if record.name == "cognito_reset.cognito.service"
+        record for record in caplog.records if record.name == "cognito_reset.cognito.pool_calls"
     ]
     assert record.levelno == expected.level
     assert re.fullmatch(
@@ -440,12 +442,72 @@ def sub_of(people, name):
 def test_a_user_is_found_by_the_attribute_whose_form_the_identifier_has(
     people, identifier, expected, attribute
 ):
-    """The username is tried first. ListUsers filters by one attribute at a time."""
+    """
+    ListUsers filters by one attribute at a time. The contact is tried first if people sign in with it, or else the
+    username.
+    """
     identifier = identifier if isinstance(identifier, str) else identifier(people, expected)
-    people.emulator.calls.clear()
+    by_username, by_attribute = f'username = "{identifier}"', f'{attribute} = "{identifier}"'
     assert get_service().find_user(username=identifier).username == expected
-    filters = [body["Filter"] for name, body in people.emulator.calls if name == "ListUsers"]
-    assert filters == [f'username = "{identifier}"', f'{attribute} = "{identifier}"']
+    is_contact = attribute != "sub"
+    assert filters(people) == ([by_attribute] if is_contact else [by_username, by_attribute])
+    without_rules(people)
+    assert get_service().find_user(username=identifier).username == expected
+    assert filters(people) == [by_username, by_attribute]
+
+
+def filters(people):
+    """Return the filters of the look-ups since the last call of this function."""
+    found = [body["Filter"] for name, body in people.emulator.calls if name == "ListUsers"]
+    people.emulator.calls.clear()
+    return found
+
+
+def without_rules(people):
+    """Let the app have no permission to read the pool's rules."""
+    get_service().forget_answers()
+    people.emulator.fail_next("DescribeUserPool", "AccessDeniedException")
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        ({}, ()),
+        ({"UsernameAttributes": ["email"]}, ("email",)),
+        ({"AliasAttributes": ["preferred_username", "phone_number"]}, ("phone_number",)),
+        ({"AliasAttributes": ["email", "phone_number"]}, ("phone_number", "email")),
+    ],
+)
+def test_the_contacts_that_people_sign_in_with(members, expected):
+    assert PoolRules.of(members).contact_names == expected
+
+
+def test_a_contact_that_nobody_has_may_be_a_username(people):
+    """Cognito refuses such a username only if it is a valid phone number or address."""
+    people.add("+alice")
+    assert get_service().find_user(username="+alice").username == "+alice"
+    assert filters(people) == ['phone_number = "+alice"', 'username = "+alice"']
+
+
+def test_a_contact_is_never_taken_for_a_federated_users_name(people):
+    """The usernames of federated users may look like addresses, and anybody may sign up with such an address."""
+    pool = people.pool["USER_POOL_ID"]
+    name = "Other_frank@example.com"
+    people.emulator.add_federated_user(pool, name, email="frank@example.com")
+    people.add("mallory", email=name, email_verified="false")
+    assert get_service().find_user(username=name).username == name
+
+
+def test_a_contact_that_people_dont_sign_in_with_may_be_a_username(cognito_emulator, settings):
+    """Anybody may have the address that is somebody else's username there."""
+    pool = use_pool(settings, cognito_emulator, sensitive=False)
+    add_user(cognito_emulator, pool, "alice@example.com")
+    email = [{"Name": "email", "Value": "alice@example.com"}]
+    user = {"UserPoolId": pool, "Username": "mallory", "UserAttributes": email}
+    status, _ = cognito_emulator.handle("AdminCreateUser", user)
+    assert status == 200
+    found = get_service().find_user(username="alice@example.com")
+    assert found.username == "alice@example.com"
 
 
 @pytest.mark.parametrize(
@@ -491,15 +553,26 @@ def test_a_username_may_be_kept_as_it_was_typed_and_shown_in_lower_case(cognito_
 
 
 @pytest.mark.parametrize("sensitive", [True, None])
-@pytest.mark.parametrize(("kept", "typed"), [("alice", "Alice"), ("Alice", "alice")])
-def test_case_matters_in_every_other_pool(cognito_emulator, settings, sensitive, kept, typed):
-    """Alice and alice are two people there. A pool made without a rule is case-sensitive."""
+@pytest.mark.parametrize(
+    ("kept", "typed", "error"),
+    [
+        ("alice", "Alice", exceptions.UserNotFoundAsTyped),
+        ("Alice", "alice", exceptions.UserNotFound),
+    ],
+)
+def test_case_matters_in_every_other_pool(
+    cognito_emulator, settings, sensitive, kept, typed, error
+):
+    """
+    Alice and alice are two people there. A pool made without a rule is case-sensitive. Staff who typed capital letters
+    are told to check them.
+    """
     pool = use_pool(settings, cognito_emulator, sensitive=sensitive)
     add_user(cognito_emulator, pool, kept)
     assert get_service().find_user(username=kept).username == kept
     with pytest.raises(exceptions.UserNotFound) as caught:
         get_service().find_user(username=typed)
-    assert type(caught.value) is exceptions.UserNotFound
+    assert type(caught.value) is error
     cognito_emulator.fail_next("ListUsers", users(kept, attribute="username"))
     with pytest.raises(exceptions.UserNotFound):
         get_service().find_user(username=typed)
@@ -523,13 +596,11 @@ def test_g6_the_other_case_of_a_lookalike_is_not_tried(cognito_emulator, setting
 
 
 def test_a_pools_rule_for_case_is_asked_for_once(cognito_emulator, settings):
-    """The rule can't be changed. Without capital letters, the pool isn't asked."""
+    """The rule can't be changed. The pool isn't asked about a user whose name was typed exactly."""
     pool = use_pool(settings, cognito_emulator, sensitive=False)
     add_user(cognito_emulator, pool, "alice")
     asked = lambda: [name for name, _ in cognito_emulator.calls].count("DescribeUserPool")  # noqa: E731
     get_service().find_user(username="alice")
-    with pytest.raises(exceptions.UserNotFound):
-        get_service().find_user(username="nobody")
     assert asked() == 0
     for _ in range(3):
         get_service().find_user(username="ALICE")
@@ -552,15 +623,15 @@ def test_without_the_permission_the_name_must_be_exact(people, caplog):
     assert record.getMessage().endswith(" hint=AWS_PERMISSIONS")
 
 
-def test_after_an_outage_the_pool_is_asked_again(people):
-    """The next look-up asks again."""
+def test_after_an_outage_the_pool_is_asked_again(people, later):
+    """A look-up half a minute later asks again, and one after that knows the answer."""
     people.emulator.fail_next("DescribeUserPool", Status(503, ""))
     service = made(people)
-    with pytest.raises(exceptions.UserNotFoundAsTyped):
-        service.find_user(username="Alice")
-    with pytest.raises(exceptions.UserNotFound) as caught:
-        service.find_user(username="Alice")
-    assert type(caught.value) is exceptions.UserNotFound
+    for count in (1, 2, 2):
+        with pytest.raises(exceptions.UserNotFoundAsTyped):
+            service.find_user(username="Alice")
+        assert described(people) == count
+        later(31)
 
 
 def users(*values, attribute="email", **more):
@@ -573,6 +644,8 @@ def users(*values, attribute="email", **more):
                         "Username": value if attribute == "username" else f"user-{number}",
                         "UserStatus": "CONFIRMED",
                         "Enabled": True,
+                        "UserCreateDate": 1_700_000_000,
+                        "UserLastModifiedDate": 1_700_000_000,
                         **({} if value is None else {
                             "Attributes": [{"Name": attribute, "Value": value}]
                         }),
@@ -586,8 +659,7 @@ def users(*values, attribute="email", **more):
 
 
 def pages(people, *by_email):
-    """Let the look-up by username find nobody, and the one by email these pages."""
-    people.emulator.fail_next("ListUsers", users())
+    """Let the look-up by email find these pages."""
     for page in by_email:
         people.emulator.fail_next("ListUsers", page)
 
@@ -692,7 +764,7 @@ def test_quotes_in_a_name_are_escaped(people, name):
 )
 def test_a_users_state_tells_whether_a_reset_may_be_sent(people, name, expected):
     """A reset of the others would end the password, and no code would come."""
-    assert get_service().find_user(username=name).refusal is expected
+    assert get_service().find_user(username=name).refusal(get_service().pool_rules()) is expected
 
 
 USER = PoolUser(
@@ -704,7 +776,12 @@ USER = PoolUser(
     enabled=True,
     email_verified=True,
     phone_verified=False,
+    created_at=timezone.now(),
+    changed_at=timezone.now(),
     looked_up_at=timezone.now(),
+)
+RULES = PoolRules(
+    is_case_sensitive=True, channels=PHONE_THEN_EMAIL, has_own_sender=False, excludes_mfa=False
 )
 
 
@@ -720,9 +797,300 @@ USER = PoolUser(
         ({"status": "UNKNOWN"}, None),
     ],
 )
-def test_the_first_reason_to_act_on_is_returned(changes, expected):
+@pytest.mark.parametrize("rules", [None, RULES], ids=["unknown rules", "rules"])
+def test_the_first_reason_to_act_on_is_returned(changes, expected, rules):
     """Somebody who is disabled and federated has to be enabled first."""
-    assert replace(USER, **changes).refusal is expected
+    assert replace(USER, **changes).refusal(rules) is expected
+
+
+@pytest.mark.parametrize(
+    ("channels", "verified", "expected", "refusal"),
+    [
+        (PHONE_THEN_EMAIL, {"email", "phone"}, ("phone_number", "email"), None),
+        (("email", "phone_number"), {"email", "phone"}, ("email", "phone_number"), None),
+        (("email", "phone_number"), {"phone"}, ("phone_number",), None),
+        (("phone_number",), {"email"}, (), exceptions.NoVerifiedContact),
+        (("email",), {"phone"}, (), exceptions.NoVerifiedContact),
+        (("email",), {"email"}, ("email",), None),
+        ((), {"email", "phone"}, (), exceptions.RecoveryByAdminOnly),
+        (None, {"email", "phone"}, ("phone_number", "email"), None),
+        (None, set(), (), exceptions.NoVerifiedContact),
+    ],
+)
+def test_a_code_goes_to_a_verified_contact_that_the_pool_allows(
+    channels, verified, expected, refusal
+):
+    """AdminResetUserPassword could end the password of somebody whom no code can reach."""
+    rules = None if channels is None else replace(RULES, channels=channels)
+    user = replace(USER, email_verified="email" in verified, phone_verified="phone" in verified)
+    assert user.channels(rules) == expected
+    assert user.refusal(rules) is refusal
+
+
+def test_a_user_has_the_times_of_the_list(people):
+    """ListUsers shows when a user was created and last changed."""
+    people.emulator.advance(600)
+    people.call("AdminSetUserPassword", Username="alice", Password=NEW_PASSWORD, Permanent=True)
+    found = get_service().find_user(username="alice")
+    assert timedelta(seconds=500) < found.changed_at - found.created_at < timedelta(seconds=700)
+    assert found.created_at.tzinfo is not None
+
+
+# The rules of a pool
+
+
+SMS_MFA = {
+    "MfaConfiguration": "OPTIONAL",
+    "SmsConfiguration": {"SnsCallerArn": "arn:aws:iam::123456789012:role/sms", "ExternalId": "x"},
+}
+
+
+def recovery(*names):
+    ways = [{"Name": name, "Priority": number} for number, name in enumerate(names, 1)]
+    return {"AccountRecoverySetting": {"RecoveryMechanisms": ways}}
+
+
+@pytest.mark.parametrize(
+    ("pool", "expected"),
+    [
+        ({}, (True, PHONE_THEN_EMAIL, True, False)),
+        ({"UsernameConfiguration": {"CaseSensitive": False}}, (False, PHONE_THEN_EMAIL, True, False)),
+        ({"UsernameConfiguration": {"CaseSensitive": True}}, (True, PHONE_THEN_EMAIL, True, False)),
+        (recovery("verified_email"), (True, ("email",), True, False)),
+        (recovery("verified_email", "verified_phone_number"), (True, ("email", "phone_number"), True, False)),
+        (recovery("admin_only"), (True, (), False, False)),
+        (recovery("verified_phone_number"), (True, ("phone_number",), False, False)),
+        (CUSTOM_SENDER, (True, PHONE_THEN_EMAIL, False, False)),
+        ({"AccountRecoverySetting": {}}, (True, PHONE_THEN_EMAIL, True, False)),
+        ({"EmailConfiguration": {"EmailSendingAccount": "COGNITO_DEFAULT"}}, (True, PHONE_THEN_EMAIL, True, False)),
+        ({"EmailConfiguration": {"EmailSendingAccount": "DEVELOPER"}}, (True, PHONE_THEN_EMAIL, False, False)),
+        ({"EmailConfiguration": {}}, (True, PHONE_THEN_EMAIL, True, False)),
+        (SMS_MFA, (True, PHONE_THEN_EMAIL, True, False)),
+        ({**recovery("verified_email"), **SMS_MFA}, (True, ("email",), True, True)),
+        ({**recovery("verified_email"), **SMS_MFA, "MfaConfiguration": "ON"}, (True, ("email",), True, True)),
+    ],
+)  # fmt: skip
+def test_rules_are_read_from_the_pools_settings(cognito_emulator, settings, pool, expected):
+    """Members that the pool doesn't have mean Cognito's defaults."""
+    _, answer = cognito_emulator.handle("CreateUserPool", {"PoolName": "rules", **pool})
+    configure(settings, pool={"USER_POOL_ID": answer["UserPool"]["Id"]})
+    rules = get_service().pool_rules()
+    assert rules == PoolRules(*expected)
+
+
+def test_the_priority_orders_the_ways_to_recover():
+    """Cognito doesn't promise to list the mechanisms in order."""
+    ways = recovery("verified_email", "verified_phone_number")
+    ways["AccountRecoverySetting"]["RecoveryMechanisms"].reverse()
+    assert PoolRules.of(ways).channels == ("email", "phone_number")
+
+
+@pytest.fixture
+def later(monkeypatch):
+    """Return a function that moves the clock of the process forward."""
+    real, ahead = time.monotonic, [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: real() + sum(ahead))
+    return ahead.append
+
+
+def described(people) -> int:
+    """Return how often the pool was described."""
+    return [name for name, _ in people.emulator.calls].count("DescribeUserPool")
+
+
+def test_rules_are_stored_for_five_minutes(people, later):
+    """A pool's settings can change, but not while one person is looked up."""
+    service = made(people)
+    assert service.pool_rules() is service.pool_rules() is not None
+    later(290)
+    assert service.pool_rules().channels == PHONE_THEN_EMAIL
+    assert described(people) == 1
+    people.call("UpdateUserPool", **recovery("verified_email"))
+    later(20)
+    assert service.pool_rules().channels == ("email",)
+    assert described(people) == 2
+
+
+@pytest.mark.parametrize("fault", [Status(503, ""), Reset(), "TooManyRequestsException", "ExpiredTokenException"], ids=repr)  # fmt: skip
+def test_a_failure_keeps_the_last_known_rules_and_is_not_repeated_at_once(people, later, fault):
+    """A panel asks for the rules more than once, and a run of many resets before each of them."""
+    service = made(people)
+    people.emulator.fail_next("DescribeUserPool", fault)
+    assert [service.pool_rules(), service.pool_rules()] == [None, None]
+    assert described(people) == 1
+    later(31)
+    rules = service.pool_rules()
+    assert rules is not None
+    later(301)
+    people.emulator.fail_next("DescribeUserPool", fault)
+    assert service.pool_rules() is service.pool_rules() is rules
+    assert described(people) == 3
+
+
+def test_a_missing_permission_is_remembered(people, later, caplog):
+    """The site may not want to grant it. ``forget_answers()`` asks again."""
+    people.emulator.fail_next("DescribeUserPool", "AccessDeniedException")
+    service = made(people)
+    assert service.pool_rules() is None
+    later(1_000_000)
+    assert service.pool_rules() is None
+    assert (described(people), len(caplog.records)) == (1, 1)
+    service.forget_answers()
+    assert service.pool_rules() is not None
+
+
+def test_a_slow_pool_does_not_make_look_ups_slow(people, monkeypatch):
+    """The rules are only a help: the look-up goes on without them, and the next one doesn't wait."""
+    monkeypatch.setattr("cognito_reset.cognito.service.RULES_WAIT_SECONDS", 0.01)
+    people.emulator.fail_next("DescribeUserPool", Timeout(60))
+    service = made(people)
+    for _ in range(2):
+        with pytest.raises(exceptions.UserNotFoundAsTyped):
+            service.find_user(username="Alice")
+    assert described(people) == 1
+    people.emulator.close()
+
+
+def test_callers_at_the_same_time_get_the_same_rules(people):
+    """No lock is needed: each may ask, and the answers are equal."""
+    service, start = made(people, calls=Calls(8)), threading.Barrier(8)
+
+    def ask(_):
+        start.wait(10)
+        return service.pool_rules()
+
+    with ThreadPoolExecutor(8) as executor:
+        assert len(set(executor.map(ask, range(8)))) == 1
+    assert service.pool_rules() is not None
+
+
+# Lists of users
+
+
+def names_of(people, **options):
+    """Return the pages of a list as usernames."""
+    token, listed = "", []
+    while True:
+        found, token = get_service().list_users(**options, page_token=token)
+        listed.append([user.username for user in found])
+        if not token:
+            return listed
+
+
+def test_users_are_listed_page_by_page(people):
+    """Up to 60 of them are on a page (botocore's model)."""
+    for number in range(60):
+        people.add(f"user-{number}")
+    people.emulator.calls.clear()
+    first, second = names_of(people)
+    assert len(first) == 60
+    assert {"alice", "carol", "frank", "user-59"} <= {*first, *second}
+    pool = people.pool["USER_POOL_ID"]
+    [(_, one), (_, two)] = people.emulator.calls
+    assert (one, set(two)) == ({"UserPoolId": pool}, {"UserPoolId", "PaginationToken"})
+
+
+def test_a_filter_selects_users(people):
+    """It is ListUsers' own."""
+    wanted = 'cognito:user_status = "FORCE_CHANGE_PASSWORD"'
+    assert names_of(people, filter=wanted) == [["carol"]]
+    assert names_of(people, filter='email ^= "HEIDI@"') == [["heidi"]]
+    assert names_of(people, filter='username = "nobody"') == [[]]
+
+
+def test_the_members_of_a_group_are_listed_page_by_page(people):
+    """ListUsersInGroup names its token differently, and takes no filter."""
+    people.call("CreateGroup", GroupName="team")
+    for number in range(61):
+        people.add(f"user-{number}")
+        people.call("AdminAddUserToGroup", Username=f"user-{number}", GroupName="team")
+    people.emulator.calls.clear()
+    first, second = names_of(people, group="team")
+    assert (len(first), second) == (60, ["user-60"])
+    pool = people.pool["USER_POOL_ID"]
+    [(operation, one), (_, two)] = people.emulator.calls
+    assert (operation, one) == ("ListUsersInGroup", {"UserPoolId": pool, "GroupName": "team"})
+    assert set(two) == {"UserPoolId", "GroupName", "NextToken"}
+
+
+def test_an_empty_page_may_have_a_token(people):
+    """botocore's model says so."""
+    people.emulator.options.list_starts_with_empty_page = True
+    assert names_of(people, filter='username = "alice"') == [[], ["alice"]]
+
+
+@pytest.mark.parametrize(
+    "options", [{"group": "nowhere"}, {"filter": "status"}, {"filter": 'custom:team = "a"'}]
+)
+def test_a_wrong_selection_is_not_a_mistake_of_the_site(people, caplog, options):
+    """Staff typed the group or the filter. The log has no CRITICAL record, and not what was typed."""
+    caplog.set_level(logging.INFO, "cognito_reset")
+    with pytest.raises(exceptions.SelectionInvalid):
+        get_service().list_users(**options)
+    [record] = caplog.records
+    assert record.levelno == logging.INFO
+    assert not re.search("nowhere|status|team", record.getMessage())
+
+
+# What else staff may do
+
+
+@pytest.mark.parametrize(
+    ("method", "more", "operation", "body"),
+    [
+        ("resend_invitation", {"medium": "EMAIL"}, "AdminCreateUser", {"MessageAction": "RESEND", "DesiredDeliveryMediums": ["EMAIL"]}),
+        ("resend_invitation", {"medium": "SMS", "client_metadata": {"language": "de"}}, "AdminCreateUser", {"MessageAction": "RESEND", "DesiredDeliveryMediums": ["SMS"], "ClientMetadata": {"language": "de"}}),
+        ("enable_user", {}, "AdminEnableUser", {}),
+        ("confirm_sign_up", {}, "AdminConfirmSignUp", {}),
+        ("confirm_sign_up", {"client_metadata": {"language": "de"}}, "AdminConfirmSignUp", {"ClientMetadata": {"language": "de"}}),
+    ],
+)  # fmt: skip
+def test_an_operation_of_staff_is_sent(people, method, more, operation, body):
+    """A user in FORCE_CHANGE_PASSWORD has an invitation, and one in UNCONFIRMED a sign-up."""
+    name = "dave" if operation == "AdminConfirmSignUp" else "carol"
+    request_id = getattr(get_service(), method)(username=name, **more)
+    assert re.fullmatch(AWS_REQUEST_ID, request_id)
+    expected = {"UserPoolId": people.pool["USER_POOL_ID"], "Username": name, **body}
+    assert people.emulator.calls == [(operation, expected)]
+
+
+def test_an_invitation_has_a_new_temporary_password(people):
+    """The old one ends."""
+    for _ in range(2):
+        get_service().resend_invitation(username="carol", medium="EMAIL")
+    old, new = people.emulator.outbox[-2:]
+    assert (new.kind, new.medium, new.destination) == ("invitation", "EMAIL", "carol@example.com")
+    assert (people.can_sign_in("carol", new.code), people.can_sign_in("carol", old.code)) == (True, False)  # fmt: skip
+
+
+def test_a_user_is_enabled_and_a_sign_up_confirmed(people):
+    """AdminConfirmSignUp verifies no contact (botocore's model)."""
+    get_service().enable_user(username="erin")
+    assert people.can_sign_in("erin", PASSWORD)
+    get_service().enable_user(username="erin")  # once more does no harm
+    get_service().confirm_sign_up(username="dave")
+    found = get_service().find_user(username="dave")
+    assert (found.status, found.email_verified, found.phone_verified) == ("CONFIRMED", False, False)
+
+
+@pytest.mark.parametrize(
+    ("method", "username", "more", "expected"),
+    [
+        ("resend_invitation", "alice", {"medium": "EMAIL"}, exceptions.WrongState),
+        ("resend_invitation", "nobody", {"medium": "EMAIL"}, exceptions.UserNotFound),
+        ("enable_user", "nobody", {}, exceptions.UserNotFound),
+        ("confirm_sign_up", "nobody", {}, exceptions.UserNotFound),
+        ("confirm_sign_up", "alice", {}, exceptions.WrongState),
+        ("confirm_sign_up", "carol", {}, exceptions.WrongState),
+    ],
+)
+def test_an_operation_that_does_not_fit_the_state_is_refused(
+    people, method, username, more, expected
+):
+    """Nothing is changed."""
+    with pytest.raises(ResetError) as caught:
+        getattr(get_service(), method)(username=username, **more)
+    assert type(caught.value) is expected
 
 
 # Deadlines, permits and the circuit breaker
@@ -769,6 +1137,9 @@ def test_a_password_policy_is_read_within_the_wait(people):
             exceptions.OutcomeUnknown,
         ),
         ("AdminResetUserPassword", "admin_reset", {}, exceptions.OutcomeUnknown),
+        ("AdminCreateUser", "resend_invitation", {"medium": "EMAIL"}, exceptions.OutcomeUnknown),
+        ("AdminEnableUser", "enable_user", {}, exceptions.OutcomeUnknown),
+        ("AdminConfirmSignUp", "confirm_sign_up", {}, exceptions.OutcomeUnknown),
     ],
 )
 def test_c3_the_deadline_ends_the_wait_but_not_the_call(
@@ -856,7 +1227,12 @@ def test_c10_the_breaker_opens_when_cognito_does_not_answer(people, fault):
 @pytest.mark.requirement("C10")
 @pytest.mark.parametrize(
     "fault",
-    ["TooManyRequestsException", "NotAuthorizedException", "BrandNewException", Status(403, "")],
+    [
+        "TooManyRequestsException",
+        "NotAuthorizedException",
+        Error("BrandNewException"),
+        Status(403, ""),
+    ],
     ids=repr,
 )
 def test_c10_a_refusal_never_opens_the_breaker(people, fault):
@@ -918,9 +1294,9 @@ def test_c8_many_threads_make_one_client(cognito_emulator):
     """The others wait for the first."""
     count = []
 
-    def counted_client(pool: PoolSettings, *, signed: bool) -> Any:
+    def counted_client(pool: PoolSettings, *, signed: bool, **other: str) -> Any:
         count.append((pool.alias, signed))
-        return make_client(pool, signed=signed)
+        return make_client(pool, signed=signed, **other)
 
     start = threading.Barrier(16)
 
@@ -937,8 +1313,8 @@ def test_another_client_factory_is_used_for_a_time(people):
     """The test kit brings its clients so. Services with other clients are not used meanwhile."""
     before, made_clients = get_service(), []
 
-    def own_client(pool: PoolSettings, *, signed: bool) -> Any:
-        made_clients.append(make_client(pool, signed=signed))
+    def own_client(pool: PoolSettings, *, signed: bool, **other: str) -> Any:
+        made_clients.append(make_client(pool, signed=signed, **other))
         return made_clients[-1]
 
     with clients_made_by(own_client):
@@ -1006,10 +1382,12 @@ def test_c9_a_service_is_made_of_the_settings(cognito_emulator, settings):
         assert client.meta.region_name == "eu-central-1"
         assert client.meta.endpoint_url == "https://cognito-idp.eu-central-1.amazonaws.com"
         assert (config.connect_timeout, config.read_timeout) == (1, 5)
-        assert config.max_pool_connections == 3
         assert config.tcp_keepalive is True
         assert config.retries["mode"] == "standard"  # adaptive would make calls wait
         assert config.user_agent_extra.startswith("django-cognito-reset/")
+    # Work in the background has permits of its own, and makes signed calls.
+    assert ours.client.meta.config.max_pool_connections == 3
+    assert ours.admin_client.meta.config.max_pool_connections == 6
 
 
 def test_an_unknown_pool_is_a_mistake_of_the_site():
@@ -1060,16 +1438,18 @@ def test_a_service_class_that_raises_is_a_mistake_of_the_site(cognito_emulator, 
 
 
 @pytest.mark.parametrize(
-    ("pool", "call", "hint"),
+    ("pool", "gone", "call", "hint"),
     [
-        ({"CLIENT_SECRET": "x" * 30}, "request_code", "CLIENT_SECRET"),
-        ({"CLIENT_SECRET": None}, "request_code", "CLIENT_SECRET"),
-        ({"CLIENT_ID": "9nosuchclient"}, "request_code", "CLIENT_ID,REGION"),
-        ({"USER_POOL_ID": "eu-west-1_Nowhere1"}, "find_user", "USER_POOL_ID,REGION"),
+        ({"CLIENT_SECRET": "x" * 30}, "", "request_code", "CLIENT_SECRET"),
+        ({"CLIENT_SECRET": None}, "", "request_code", "CLIENT_SECRET"),
+        ({}, "DeleteUserPoolClient", "request_code", "CLIENT_ID,REGION"),
+        ({}, "DeleteUserPool", "find_user", "USER_POOL_ID,REGION"),
     ],
 )
-def test_the_log_names_what_to_look_at(people, settings, caplog, pool, call, hint):
+def test_the_log_names_what_to_look_at(people, settings, caplog, pool, gone, call, hint):
     """The line contains no parameter, no secret and no text of Cognito."""
+    if gone:
+        people.call(gone, ClientId=people.pool["CLIENT_ID"])
     configure(settings, pool=pool)
     with pytest.raises(exceptions.Misconfigured) as caught:
         getattr(get_service(), call)(username="alice")
@@ -1077,7 +1457,8 @@ def test_the_log_names_what_to_look_at(people, settings, caplog, pool, call, hin
     [record] = caplog.records
     assert record.levelno == logging.CRITICAL
     assert record.getMessage().endswith(f" hint={hint}")
-    assert not re.search("alice|xxx|nosuch|Nowhere", caplog.text)
+    ids = people.pool["CLIENT_ID"], people.pool["USER_POOL_ID"]
+    assert not re.search("|".join(["alice", "xxx", *ids]), caplog.text)
 
 
 def test_a_policy_laxer_than_the_pools_is_a_warning(people, caplog):
@@ -1234,7 +1615,11 @@ def confirm_as_a_view_does(kind):
     )
 
 
-FAULTS = ["CodeMismatchException", "InvalidPasswordException", "BrandNewException", Timeout(), None]
+FAULTS = [
+    *map(Error, ("CodeMismatchException", "InvalidPasswordException", "BrandNewException")),
+    Timeout(),
+    None,
+]
 
 
 @pytest.mark.requirement("H1")
@@ -1268,7 +1653,7 @@ def test_h5_an_error_has_no_frame_of_the_thread_and_no_secret(people, fault, kin
     error = caught.value
     frames = traceback.extract_tb(error.__traceback__)
     assert not [frame for frame in frames if "botocore" in frame.filename]
-    assert not [frame for frame in frames if frame.filename.endswith(("calls.py", "client.py"))]
+    assert not [frame for frame in frames if frame.filename.endswith(("/calls.py", "/client.py"))]
     assert (error.__context__, error.__cause__) == (None, None)
     shown = "".join(
         traceback.TracebackException.from_exception(error, capture_locals=True).format()

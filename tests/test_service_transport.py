@@ -4,31 +4,20 @@ from __future__ import annotations
 
 import gzip
 import inspect
-import ipaddress
 import json
 import logging
 import os
-import select
 import signal
 import socket
-import ssl
-import struct
 import threading
 import time
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import botocore.endpoint
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from django.test import override_settings
 
 from cognito_reset.cognito import errors as exceptions
@@ -44,26 +33,33 @@ from cognito_reset.cognito.service import (
 )
 from cognito_reset.cognito.table import TABLE, unproven
 from cognito_reset.conf import PoolSettings, conf
+from tests.fault_server import (
+    DELIVERED,
+    GOOD,
+    PASSWORD,
+    POOL,
+    REQUEST_ID,
+    Handler,
+    Wire,
+    closed_port,
+    configure,
+    cut_short,
+    drop,
+    error,
+    full_listener,
+    gzip_bomb,
+    hang,
+    noted_client,
+    real_clients,
+    reply,
+    reset,
+    spoiled,
+    status,
+    trickle,
+    well,
+    write_certificate,
+)
 
-POOL = {"REGION": "eu-west-1", "USER_POOL_ID": "eu-west-1_Example01", "CLIENT_ID": "1example"}
-PASSWORD = "Correct-horse-1"
-JSON = "application/x-amz-json-1.1"
-DELIVERED = {
-    "CodeDeliveryDetails": {
-        "Destination": "a***@e***",
-        "DeliveryMedium": "EMAIL",
-        "AttributeName": "email",
-    }
-}
-USER = {"Username": "alice", "UserStatus": "CONFIRMED", "Enabled": True}
-RESULTS = {
-    "ForgotPassword": DELIVERED,
-    "ConfirmForgotPassword": {},
-    "AdminResetUserPassword": {},
-    "AdminUserGlobalSignOut": {},
-    "ListUsers": {"Users": [USER]},
-    "DescribeUserPool": {"UserPool": {"Policies": {"PasswordPolicy": {"MinimumLength": 9}}}},
-}
 CALLS: dict[str, Callable[[CognitoService], Any]] = {
     "ForgotPassword": lambda made: made.request_code(username="alice"),
     "ConfirmForgotPassword": lambda made: made.confirm(
@@ -71,113 +67,26 @@ CALLS: dict[str, Callable[[CognitoService], Any]] = {
     ),
     "AdminResetUserPassword": lambda made: made.admin_reset(username="alice"),
     "AdminUserGlobalSignOut": lambda made: made.sign_out_everywhere(username="alice"),
+    "AdminCreateUser": lambda made: made.resend_invitation(username="alice", medium="EMAIL"),
+    "AdminEnableUser": lambda made: made.enable_user(username="alice"),
+    "AdminConfirmSignUp": lambda made: made.confirm_sign_up(username="alice"),
     "ListUsers": lambda made: made.find_user(username="alice"),
+    "ListUsersInGroup": lambda made: made.list_users(group="team"),
     "DescribeUserPool": lambda made: made.password_policy(wait=5),
+    "DescribeUserPoolClient": lambda made: made.client_facts(),
+    "GetUserPoolMfaConfig": lambda made: made.second_factors(),
 }
 HAS_BEFORE_PARSE = "before-parse" in inspect.getsource(botocore.endpoint)
 # Operations that must not be sent twice.
-ACTIONS = ["ForgotPassword", "ConfirmForgotPassword", "AdminResetUserPassword"]
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Notes each request, and answers it as the test says."""
-
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    server: Server
-
-    def do_POST(self) -> None:
-        self.operation = self.headers["X-Amz-Target"].rpartition(".")[2]
-        self.body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.wire.requests.append(self.operation)
-        self.server.wire.arrived.set()
-        self.server.wire.answer(self)
-
-    def do_GET(self) -> None:
-        """Notice a client that follows a redirect as a browser does."""
-        self.server.wire.requests.append("GET")
-        self.reply(200, b"")
-
-    def reply(self, status: int, body: bytes, **headers: str) -> None:
-        self.send_response(status)
-        for name, value in {"Content_Length": str(len(body)), **headers}.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args: Any) -> None:
-        """Log nothing: pytest would show it."""
-
-
-class Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
-    wire: Wire
-
-    def handle_error(self, *args: Any) -> None:
-        """Ignore clients that have left: some tests are about them."""
-
-
-class Wire:
-    """A server on loopback that answers as a test says."""
-
-    def __init__(self) -> None:
-        self._server = Server(("127.0.0.1", 0), Handler)
-        self._server.wire = self
-        self.port = self._server.server_address[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.start_anew()
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-
-    def start_anew(self) -> None:
-        self.requests: list[str] = []
-        self.arrived = threading.Event()
-        self.answer: Callable[[Handler], None] = well
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    def use_tls(self, certificate: str) -> None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate)
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-        self.url = f"https://127.0.0.1:{self.port}"
-
-
-def well(handler: Handler) -> None:
-    """Answer as Cognito does."""
-    body = json.dumps(RESULTS[handler.operation]).encode()
-    handler.reply(200, body, Content_Type=JSON, x_amzn_RequestId=str(uuid.uuid4()))
-
-
-def error(code: str, status: int = 400) -> Callable[[Handler], None]:
-    def answer(handler: Handler) -> None:
-        body = json.dumps({"__type": code, "message": "vendor text"}).encode()
-        handler.reply(status, body, Content_Type=JSON, x_amzn_RequestId=str(uuid.uuid4()))
-
-    return answer
-
-
-def status(number: int) -> Callable[[Handler], None]:
-    return lambda handler: handler.reply(number, b"<html>", Content_Type="text/html")
-
-
-def hang(handler: Handler) -> None:
-    """Never answer, until the client leaves."""
-    select.select([handler.connection], [], [], 10)
-    handler.close_connection = True
-
-
-def reset(handler: Handler) -> None:
-    handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    handler.connection.close()
-    handler.close_connection = True
-
-
-def drop(handler: Handler) -> None:
-    handler.close_connection = True
+ACTIONS = [
+    "ForgotPassword",
+    "ConfirmForgotPassword",
+    "AdminResetUserPassword",
+    "AdminUserGlobalSignOut",
+    "AdminCreateUser",
+    "AdminEnableUser",
+    "AdminConfirmSignUp",
+]
 
 
 FAULTS = {
@@ -193,6 +102,16 @@ FAULTS = {
     "TooManyRequestsException": error("TooManyRequestsException"),
     "TooManyRequestsException 429": error("TooManyRequestsException", 429),
     "ThrottlingException": error("ThrottlingException"),
+    "trickle": partial(trickle, pause=0.02, count=4),
+    "cut short": cut_short,
+    "empty": reply(b"", **GOOD),
+    "html": reply(b"<html></html>", Content_Type="text/html"),
+    "gzip bomb": gzip_bomb,
+    "malformed": reply(b'{"Co', **GOOD),
+    "no request id": spoiled(lambda headers: headers.pop("x_amzn_RequestId")),
+    "challenge": reply(b"", 202, x_amzn_waf_action="challenge"),
+    "firewall": status(403),
+    "redirect": reply(b"", 307, Location="http://127.0.0.1:1/"),
 }
 
 
@@ -203,25 +122,6 @@ def server():
     wire.close()
 
 
-_clients: list[Any] = []
-
-
-def noted_client(pool: PoolSettings, *, signed: bool) -> Any:
-    """Make a client as the app does, and note it, so that its connections can be closed."""
-    _clients.append(make_client(pool, signed=signed))
-    return _clients[-1]
-
-
-@contextmanager
-def real_clients() -> Iterator[None]:
-    """Close all connections at the end: those of a client that is merely dropped stay open."""
-    with clients_made_by(noted_client):
-        yield
-    assert wait_until_idle(10)
-    for client in _clients:
-        client.close()
-
-
 @pytest.fixture
 def wire(server, settings):
     """The server, as the endpoint of COGNITO_RESET's default pool."""
@@ -229,11 +129,6 @@ def wire(server, settings):
     configure(settings, server)
     with real_clients():
         yield server
-
-
-def configure(settings, wire, *, url=None, pool=None, **options):
-    default = {**POOL, "ENDPOINT_URL": url or wire.url, **(pool or {})}
-    settings.COGNITO_RESET = {"POOLS": {"default": default}, **options}
 
 
 @pytest.fixture
@@ -310,6 +205,21 @@ def test_c1_one_wire_request_whatever_goes_wrong(wire, by_mode, mode, operation)
         assert wire.requests == [operation], name
 
 
+@pytest.mark.requirement("C1")
+@pytest.mark.parametrize("operation", CALLS)
+@pytest.mark.parametrize("mode", MODES, ids=str)
+def test_c1_one_connection_if_it_is_reset(wire, by_mode, mode, operation):
+    """The server resets it before it reads the request, which the client can't know."""
+    made = by_mode[mode]()
+    made.client.close()
+    made.admin_client.close()
+    wire.resets_connections = True
+    with pytest.raises(ResetError):
+        CALLS[operation](made)
+    assert made.calls.wait_until_idle(10)
+    assert (wire.connections, wire.requests) == (1, [])
+
+
 @pytest.mark.parametrize(
     ("operation", "expected"),
     [
@@ -317,7 +227,11 @@ def test_c1_one_wire_request_whatever_goes_wrong(wire, by_mode, mode, operation)
         ("ConfirmForgotPassword", exceptions.OutcomeUnknown),
         ("AdminResetUserPassword", exceptions.OutcomeUnknown),
         ("AdminUserGlobalSignOut", exceptions.OutcomeUnknown),
+        ("AdminCreateUser", exceptions.OutcomeUnknown),
+        ("AdminEnableUser", exceptions.OutcomeUnknown),
+        ("AdminConfirmSignUp", exceptions.OutcomeUnknown),
         ("ListUsers", exceptions.Unavailable),
+        ("ListUsersInGroup", exceptions.Unavailable),
     ],
 )
 @pytest.mark.parametrize("fault", ["read timeout", "reset", "drop"])
@@ -332,18 +246,27 @@ def test_what_was_sent_and_never_answered_is_unknown(wire, by_mode, fault, opera
 # One more try if nothing was sent
 
 
+def close_connections():
+    """Close what is open from earlier tests, so that the next call has to connect."""
+    get_service().client.close()
+    get_service().admin_client.close()
+
+
 def refused(address):
     raise ConnectionRefusedError(111, "Connection refused")
 
 
 @pytest.mark.requirement("C2")
 @pytest.mark.parametrize("operation", CALLS)
-def test_c2_a_refused_connection_is_tried_once_more(wire, connects, operation):
-    """Two connects and no request; the error is the same for everybody."""
-    get_service().client.close()
+@pytest.mark.parametrize("mode", MODES, ids=str)
+def test_c2_a_refused_connection_is_tried_once_more(wire, connects, by_mode, mode, operation):
+    """Two connects and no request, whatever the environment says; the error is the same for everybody."""
+    made = by_mode[mode]()
+    made.client.close()  # what is open from earlier tests, so that the next call has to connect
+    made.admin_client.close()
     connects.refuse = refused
     with pytest.raises(ResetError) as caught:
-        CALLS[operation](get_service())
+        CALLS[operation](made)
     assert type(caught.value) is exceptions.Unavailable
     assert caught.value.aws_code == "EndpointConnectionError"
     assert connects == [("127.0.0.1", wire.port)] * 2
@@ -353,8 +276,7 @@ def test_c2_a_refused_connection_is_tried_once_more(wire, connects, operation):
 @pytest.mark.requirement("C2")
 def test_c2_a_closed_port_refuses_connections(settings, wire, connects):
     """With a real port."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = closed_port()
     configure(settings, wire, url=f"http://127.0.0.1:{port}")
     with pytest.raises(exceptions.Unavailable):
         get_service().request_code(username="alice")
@@ -370,7 +292,7 @@ def test_c2_the_second_try_may_succeed(wire, connects, operation):
         connects.refuse = lambda address: None
         refused(address)
 
-    get_service().client.close()
+    close_connections()
     connects.refuse = once
     assert CALLS[operation](get_service())
     assert wire.requests == [operation]
@@ -379,19 +301,11 @@ def test_c2_the_second_try_may_succeed(wire, connects, operation):
 @pytest.mark.requirement("C2")
 def test_c2_a_connect_timeout_is_tried_once_more(settings, wire, connects):
     """A listener with a full queue accepts no connection, and the connect timeout ends the try."""
-    listener = socket.create_server(("127.0.0.1", 0), backlog=0)
-    port = listener.getsockname()[1]
-    crowd = []
-    for _ in range(8):
-        waiting = socket.socket()
-        waiting.setblocking(False)
-        waiting.connect_ex(("127.0.0.1", port))
-        crowd.append(waiting)
-    configure(settings, wire, url=f"http://127.0.0.1:{port}", CONNECT_TIMEOUT_SECONDS=0.1)
-    with pytest.raises(exceptions.Unavailable) as caught:
-        get_service().request_code(username="alice")
-    for waiting in (listener, *crowd):
-        waiting.close()
+    with full_listener() as port:
+        url = f"http://127.0.0.1:{port}"
+        configure(settings, wire, url=url, CONNECT_TIMEOUT_SECONDS=0.1)
+        with pytest.raises(exceptions.Unavailable) as caught:
+            get_service().request_code(username="alice")
     assert caught.value.aws_code == "ConnectTimeoutError"
     assert connects == [("127.0.0.1", port)] * 2
 
@@ -421,19 +335,6 @@ def test_c2_a_name_that_is_not_found_is_looked_up_once_more(settings, wire, conn
 @pytest.mark.requirement("C3")
 def test_c3_a_trickle_ends_within_the_total_time(settings, wire):
     """A byte every 0.05 s keeps each read alive, but the caller leaves at the deadline."""
-    gone = threading.Event()
-
-    def trickle(handler):
-        handler.send_response(200)
-        handler.send_header("Content-Length", "1000")
-        handler.end_headers()
-        try:
-            while not gone.wait(0.05):
-                handler.wfile.write(b" ")
-        except OSError:
-            pass
-        handler.close_connection = True
-
     configure(settings, wire, TOTAL_TIMEOUT_SECONDS=1, MAX_CONCURRENT_CALLS=1)
     wire.answer = trickle
     made = get_service()
@@ -444,7 +345,7 @@ def test_c3_a_trickle_ends_within_the_total_time(settings, wire):
     assert caught.value.aws_code == "DeadlineExceeded"
     with pytest.raises(exceptions.Busy):
         CALLS["ConfirmForgotPassword"](made)
-    gone.set()
+    wire.release()
     assert made.calls.wait_until_idle(10)
     wire.answer = well
     assert CALLS["ConfirmForgotPassword"](made)
@@ -479,32 +380,6 @@ def test_c3_a_slow_look_up_of_the_name_ends_at_the_deadline(settings, wire, monk
 
 # Success is proved
 
-REQUEST_ID = {"x_amzn_RequestId": str(uuid.uuid4())}
-
-
-def reply(body: bytes, status: int = 200, **headers: str) -> Callable[[Handler], None]:
-    return lambda handler: handler.reply(status, body, **headers)
-
-
-def spoiled(change: Callable[[dict[str, str]], Any]) -> Callable[[Handler], None]:
-    """Answer with the right body and changed headers."""
-
-    def answer(handler: Handler) -> None:
-        headers = {"Content_Type": JSON, **REQUEST_ID}
-        change(headers)
-        handler.reply(200, json.dumps(RESULTS[handler.operation]).encode(), **headers)
-
-    return answer
-
-
-def cut_short(handler: Handler) -> None:
-    """Answer without the last byte."""
-    body = json.dumps(RESULTS[handler.operation]).encode()
-    handler.reply(200, body[:-1], **GOOD, Content_Length=str(len(body)))
-    handler.close_connection = True
-
-
-GOOD = {"Content_Type": JSON, **REQUEST_ID}
 UNPROVEN = {
     "empty": reply(b"", **GOOD),
     "broken": reply(b'{"Co', **GOOD),
@@ -664,6 +539,39 @@ def test_c9_every_thread_has_a_connection(settings, wire, caplog):
     assert (len(ports), len(set(ports))) == (64, 32)
 
 
+@pytest.mark.requirement("C9")
+def test_c9_work_in_the_background_has_connections_of_its_own(settings, wire, caplog):
+    """Four requests and four calls in the background at once, twice: no connection is thrown away."""
+    configure(settings, wire, MAX_CONCURRENT_CALLS=4)
+    service = get_service()
+    together = threading.Barrier(8)
+    ports = []
+
+    def answer(handler):
+        if handler.operation == "ForgotPassword":
+            error(
+                "NotAuthorizedException", text="User password cannot be reset in the current state."
+            )(handler)
+        else:
+            ports.append(handler.client_address[1])
+            together.wait(10)
+            well(handler)
+
+    wire.answer = answer
+    for _ in range(2):
+        for _ in range(4):
+            with pytest.raises(ResetError):
+                service.request_code(
+                    username="alice",
+                    when_wrong_state=partial(CALLS["AdminCreateUser"], service),
+                )
+        with ThreadPoolExecutor(4) as executor:
+            assert all(executor.map(lambda _: CALLS["AdminEnableUser"](service), range(4)))
+        assert wait_until_idle(10)
+    assert "Connection pool is full" not in caplog.text
+    assert (len(ports), len(set(ports))) == (16, 8)
+
+
 @pytest.mark.requirement("C8")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_c8_a_forked_child_starts_afresh(settings, wire):
@@ -676,7 +584,7 @@ def test_c8_a_forked_child_starts_afresh(settings, wire):
     parents, parents_pid = get_service(), os.getpid()
     gate, is_held, has_arrived = threading.Event(), threading.Event(), threading.Event()
 
-    def slow_client(pool: PoolSettings, *, signed: bool) -> Any:
+    def slow_client(pool: PoolSettings, *, signed: bool, **other: str) -> Any:
         if os.getpid() == parents_pid:
             is_held.set()
             assert gate.wait(20)
@@ -822,33 +730,9 @@ def test_proxies_come_from_the_settings(settings, wire):
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
-    """A self-signed certificate for 127.0.0.1 with its key, in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
     path = tmp_path_factory.mktemp("tls") / "certificate.pem"
-    path.write_bytes(
-        made.public_bytes(serialization.Encoding.PEM)
-        + key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return str(path)
+    write_certificate(path)
+    return path
 
 
 @pytest.fixture
@@ -875,7 +759,7 @@ def test_c14_a_certificate_is_verified_whatever_is_set(settings, tls, bundle):
 @pytest.mark.requirement("C14")
 def test_c14_a_bundle_of_the_sites_own_is_trusted(settings, tls, certificate):
     """CA_BUNDLE is for a private endpoint, and for both clients."""
-    configure(settings, tls, pool={"CA_BUNDLE": certificate})
+    configure(settings, tls, pool={"CA_BUNDLE": str(certificate)})
     for call in CALLS.values():
         assert call(get_service())
 

@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import logging
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth.password_validation import MinimumLengthValidator
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404
 from django.test import Client
 from rest_framework import exceptions
+from rest_framework.fields import get_error_detail
 
-from cognito_reset.cognito.errors import Misconfigured, failing_line
+import cognito_reset
+from cognito_reset.cognito.errors import SiteCodeFailed, failing_line
 from cognito_reset.cognito.service import CognitoService
-from cognito_reset.staff.admin import REASONS
+from cognito_reset.resets.site_code import run_site_code
+from cognito_reset.staff.actions import reason_of
 from tests.interfaces import INTERFACES, REST, Pages, with_settings
 from tests.people import NEW_PASSWORD
 from tests.test_staff_admin import CONFIRMATION, SELECTED, told
@@ -161,7 +166,7 @@ def test_site_code_that_fails_after_a_reset_changes_no_answer(
 def test_site_code_that_fails_is_told_to_staff(
     people, settings, caplog, django_user_model, setting
 ):
-    """Staff read that the site is misconfigured, and nothing is sent."""
+    """Staff read that the site's own code failed, and what to look at. Nothing is sent."""
     with_settings(settings, **{setting: fail})
     make_user = django_user_model.objects.create_user
     alice, root = make_user("alice"), make_user("root", is_staff=True, is_superuser=True)
@@ -169,7 +174,8 @@ def test_site_code_that_fails_is_told_to_staff(
     client.force_login(root)
     response = client.post(CONFIRMATION, {SELECTED: alice.pk})
     ((_level, text),) = told(response)
-    assert str(REASONS[Misconfigured]) in text
+    assert reason_of(SiteCodeFailed()) in text
+    assert setting in text
     (line,) = critical(caplog)
     assert line == f"cognito_reset.site_code_failed setting={setting} error=RuntimeError at={LINE}"
     assert [name for name, _body in people.emulator.calls if name.startswith("Admin")] == []
@@ -234,6 +240,14 @@ def test_the_logged_line_is_the_sites_own():
     assert line_of(partial(parse, "{")) == f"{__file__}:{parse.__code__.co_firstlineno + 1}"
 
 
+def test_a_module_whose_name_begins_like_the_apps_is_the_sites():
+    """It may be installed in the same folder as the app."""
+    hooks = f"{Path(cognito_reset.__file__).parent}_hooks.py"
+    names: dict[str, Any] = {"json": json}
+    exec(compile("def parse():\n    json.loads('{')\n", hooks, "exec"), names)
+    assert line_of(names["parse"]) == f"{hooks}:2"
+
+
 def test_without_a_line_of_the_site_the_librarys_line_is_logged():
     """This happens if a setting names a function of a library."""
     with pytest.raises(ZeroDivisionError) as raised:
@@ -241,3 +255,25 @@ def test_without_a_line_of_the_site_the_librarys_line_is_logged():
     error = raised.value
     error.__traceback__ = error.__traceback__.tb_next  # without this test's own line
     assert failing_line(error) == "<a frozen module>:1"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValidationError("No.", "own"),
+        ValidationError("Use %(count)d.", params={"count": 3}),
+        ValidationError(["No.", ValidationError("Never.", "own")]),
+        ValidationError({"__all__": ["No."], "x": [ValidationError("%(no)s", "own", {"no": "x"})]}),
+        ValidationError([]),
+    ],
+)
+def test_refusals_by_djangos_error_are_those_that_drf_makes_of_it(error):
+    """With the text and the code of each."""
+
+    def refuse():
+        raise error
+
+    with pytest.raises(exceptions.ValidationError) as caught:
+        run_site_code("PRE_SEND_HOOK", refuse)
+    expected = exceptions.ValidationError(get_error_detail(error))
+    assert caught.value.get_full_details() == expected.get_full_details()

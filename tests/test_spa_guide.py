@@ -12,8 +12,7 @@ from django.urls import include, path
 
 from cognito_reset.checks import urls as url_checks
 from cognito_reset.checks.urls import check_urls
-from tests.errors import public_errors
-from tests.test_readme import python
+from tests.documentation import python
 
 ROOT = Path(__file__).resolve().parent.parent
 GUIDE = (ROOT / "docs" / "spa.md").read_text()
@@ -22,16 +21,6 @@ FILES = [
     ROOT / "example_project" / "static" / "example_project" / "rest.js",
 ]
 TARGET = {"X-Amz-Target": "AWSCognitoIdentityProviderService.ForgotPassword"}
-
-
-def rows(title: str) -> list[list[str]]:
-    """The rows of a section's first table."""
-    lines = GUIDE.partition(f"## {title}\n")[2].partition("\n#")[0].splitlines()
-    return [re.split(r" ?\| ?", line)[1:-1] for line in lines if line.startswith("| ")]
-
-
-def names(cell: str) -> set[str]:
-    return set(re.findall(r"`(\w+)`", cell))
 
 
 def test_its_code_is_what_runs():
@@ -45,11 +34,8 @@ def test_its_code_is_what_runs():
 def test_d18_the_settings_for_another_origin_are_good(settings):
     """Origins one by one, no credentials, and not a word from the checks."""
     pytest.importorskip("corsheaders", reason="django-cors-headers isn't installed")
-    found = re.search(r"```python\n# settings.py, for another origin\n(.*?)```", GUIDE, re.DOTALL)
-    assert found is not None
-    assert found[1] == python("settings.py, for another origin")  # the README's
     values: dict[str, Any] = {"INSTALLED_APPS": [], "MIDDLEWARE": []}
-    exec(found[1], values)
+    exec(python("spa.md", "settings.py, for another origin"), values)
     cors = {name: value for name, value in values.items() if name.startswith("CORS_")}
     assert {name for name in cors if "ORIGIN" in name or "CREDENTIALS" in name} == {
         "CORS_ALLOWED_ORIGINS"
@@ -72,15 +58,6 @@ def test_every_warning_is_explained():
     """Each id that the checks of URLs have."""
     known = re.findall(r'"(W\d+)"', Path(url_checks.__file__).read_text())
     assert re.findall(r"`cognito_reset\.(W\d+)`", GUIDE) == sorted(known)
-
-
-def test_every_error_is_listed_with_its_name():
-    """As the REST endpoints call it, and as the endpoint for AWS SDKs does."""
-    listed = [(names(code), names(name)) for code, name, _ in rows("Errors")[1:]]
-    public = public_errors()
-    assert len(public) > 5
-    for kind in public:
-        assert any(kind.code in codes and kind.name in found for codes, found in listed), kind
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ LETTERS = {
 }
 # The plural forms for a single number, which may use a word for it, like the first one in English.
 ALONE = {"ar": [1, 2], "he": [0, 1], "fr": [], "pt-br": [], "hi": [0], "ja": [], "zh-hans": []}
-COUNTS = ("%(count)d", "%(count)s", "%(days)s", "%(minutes)d")
+COUNTS = ("%(count)d", "%(count)s", "%(days)s", "%(minutes)d", "%(minutes)s")
 STOP = re.compile("[.?。।？؟:：]$")
 
 
@@ -107,6 +107,15 @@ def test_u18_a_number_is_said_with_its_own_form(language):
         for number in [*range(30), 100, 101, 111]:
             said = translation.ngettext(entry.msgid, entry.msgid_plural, number)
             assert said == entry.msgstr_plural[index(number)], number
+
+
+@pytest.mark.requirement("U18")
+@pytest.mark.parametrize("language", ["ar", "he"])
+def test_u18_an_example_of_code_keeps_its_direction(language):
+    """Its last quotation mark would be displayed before it."""
+    (text,) = [entry.msgstr for entry in catalogue(language) if "email ^=" in entry.msgid]
+    isolate, end = "\N{LEFT-TO-RIGHT ISOLATE}", "\N{POP DIRECTIONAL ISOLATE}"
+    assert f'{isolate}email ^= "anna"{end}' in text
 
 
 @pytest.mark.requirement("U18")

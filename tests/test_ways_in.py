@@ -13,28 +13,28 @@ from django.urls import include, path
 
 from cognito_reset import urls
 from cognito_reset.pages.views import RequestView, redirect_to_reset
+from tests.documentation import python
 from tests.interfaces import Pages, handed_over
 from tests.people import NEW_PASSWORD, PASSWORD
-from tests.test_readme import python
 
 START, CONFIRM = "/password-reset/", "/password-reset/confirm/"
 REQUIRED = "You need to choose a new password before you can sign in."
 
 
-def shown(*comments: str) -> list[Any]:
-    """The URLs from the README's blocks, which run unchanged."""
+def shown() -> list[Any]:
+    """The URLs from the blocks of docs/sign-in.md and docs/migrating.md, which run unchanged."""
     values: dict[str, Any] = {"urlpatterns": [path("admin/", admin.site.urls)]}
-    for comment in comments:
-        exec(python(comment), values)
+    for page, comment in (
+        ("sign-in.md", "urls.py, for the admin's own link"),
+        ("migrating.md", "urls.py, with the names of django.contrib.auth"),
+        ("sign-in.md", "urls.py, for browsers and password managers"),
+    ):
+        exec(python(page, comment), values)
     return list(values["urlpatterns"])
 
 
 urlpatterns = [
-    *shown(
-        "urls.py, for the admin's own link",
-        "urls.py, for templates with the names of django.contrib.auth",
-        "urls.py, for browsers and password managers",
-    ),
+    *shown(),
     path("<slug:tenant>/reset/", include(urls, namespace="tenants")),
     path("", include("tests.urls")),
 ]
@@ -59,7 +59,7 @@ def test_a_person_without_a_code_asks_for_one(people):
     page = interface.client.get(CONFIRM)
     assert "we have sent a reset code" in page.content.decode()
     assert REQUIRED not in page.content.decode()
-    interface.confirm("alice", people.emulator.outbox[0].code, NEW_PASSWORD)
+    interface.confirm("alice", people.emulator.outbox[-1].code, NEW_PASSWORD)
     assert people.can_sign_in("alice", NEW_PASSWORD)
 
 
@@ -75,7 +75,7 @@ def test_a_person_with_a_code_enters_it(people):
     assert (page.context["username"], page.context["sent"]) == ("heidi", False)
     assert page.context["resend_after"] == 0
     assert REQUIRED in page.content.decode()
-    interface.confirm("heidi", people.emulator.outbox[-1].code, NEW_PASSWORD)
+    interface.confirm("heidi", people.emulator.outbox[0].code, NEW_PASSWORD)
     assert interface.client.session["cognito_reset:default"]["outcome"] == "confirmed"
     assert people.can_sign_in("heidi", NEW_PASSWORD)
 
@@ -190,7 +190,7 @@ def test_markup_in_a_handed_over_name_is_text(people):
 @pytest.mark.urls("tests.test_ways_in")
 @pytest.mark.parametrize("login_required", [False, True])
 def test_the_admins_own_link_leads_to_the_first_page(people, settings, login_required):
-    """The README's line is enough, even if every other view requires a login."""
+    """The documented line is enough, even if every other view requires a login."""
     if login_required:
         settings.MIDDLEWARE = [
             *settings.MIDDLEWARE,
@@ -221,7 +221,7 @@ def test_templates_with_djangos_own_names_work(people):
     titles = [client.get(address, follow=True).context["request"].path for address in addresses]
     assert titles == [*addresses[:2], START]
     client.post(addresses[0], {"username": "alice"})
-    code = people.emulator.outbox[0].code
+    code = people.emulator.outbox[-1].code
     data = {"username": "alice", "confirmation_code": code, "password": NEW_PASSWORD}
     client.post(addresses[1], data)
     assert client.get(addresses[2]).context["outcome"] == "confirmed"

@@ -22,8 +22,8 @@ from cognito_reset.conf import CognitoResetMisconfigured
 from cognito_reset.resets.flow import Attempt, confirm_reset
 from cognito_reset.secret import Secret
 from cognito_reset.testing import ConnectRefused, Error, Status, Timeout
+from tests.documentation import python
 from tests.interfaces import AWS, INTERFACES, REST, Pages
-from tests.test_readme import python
 
 PASSWORD = "Canary-passw0rd-kWq"
 CODE = "739184"
@@ -55,9 +55,9 @@ def _sentry(settings, monkeypatch, request):
 
 
 def documented_scrubber():
-    """The scrubber of the README's recipe."""
+    """The scrubber of docs/error-trackers.md."""
     names: dict[str, object] = {}
-    exec(python("error_trackers.py"), names)
+    exec(python("error-trackers.md", "error_trackers.py"), names)
     scrubber = names["scrubber"]
     assert isinstance(scrubber, EventScrubber)
     assert {name.lower() for name in DEFAULT_DENYLIST} < set(scrubber.denylist)
@@ -195,7 +195,7 @@ def test_a_validator_that_raises(people, settings, secrets, make):
 def test_the_python_api(people, settings, secrets, options, rf):
     """The documented function of a site's own, whose caller has masked what it got."""
     names: dict[str, Any] = {}
-    exec(python("forgot.py"), names)
+    exec(python("python.md", "forgot.py"), names)
     use(settings, **options)
 
     def view(code, password):

@@ -19,7 +19,9 @@ from cognito_reset.signals import (
     password_reset_requested,
     password_reset_triggered,
 )
-from cognito_reset.staff.audit import ResetEventAdmin, log_change
+from cognito_reset.staff.audit import ResetEventAdmin
+from cognito_reset.staff.entries import action_entry
+from cognito_reset.staff.history import add_log_entry
 from tests.people import People
 from tests.test_staff_admin import Staff, make_staff, make_user, resets
 
@@ -105,6 +107,6 @@ def test_a_log_entry_that_fails_breaks_no_transaction_of_the_site(
     request = RequestFactory().post("/")
     request.user = AnonymousUser()
     with transaction.atomic(using="second"):
-        log_change(ResetEventAdmin(ResetEvent, site), request, alice, {"added": {}})
+        add_log_entry(ResetEventAdmin(ResetEvent, site), request, alice, action_entry())
         assert User.objects.filter(pk=alice.pk).exists()
     assert "cognito_reset.log_entry_failed error=IntegrityError" in caplog.text

@@ -36,7 +36,7 @@ demo: $(VENV)/.stamp-demo ## a small site on the built-in emulator, on PORT (800
 .PHONY: test
 test: $(VENV)/.stamp-test ## the suite without what takes long, on all cores
 	$(RUN) -m $(UNDER) pytest $(PARALLEL) $(APART) -m "not slow" $(ARGS)
-	@echo 'Left out: tests marked slow (make slow), and those of make services, browser, contract and clients.'
+	@echo 'Left out: tests marked slow (make slow), and those of make services, services-slow, browser, contract and clients.'
 
 .PHONY: slow
 slow: $(VENV)/.stamp-test ## the tests that make test leaves out because they take long
@@ -48,20 +48,61 @@ lint: $(VENV)/.stamp-lint ## ruff, formatting, and which package may import whic
 	$(RUN) -m ruff format --check .
 	$(VENV)/bin/lint-imports --no-cache --no-logo
 
+# semgrep has an environment of its own, because it pins packages that the tests want newer. It uses no network.
+.PHONY: audit
+audit: $(VENV)-audit/.stamp ## semgrep with this project's own rules for secrets, logs, HTML and SQL
+	$(SEMGREP) --quiet --test --config .semgrep/rules.yaml .semgrep/rules.py
+	$(SEMGREP) --quiet --error --config .semgrep/rules.yaml cognito_reset
+
+SEMGREP := SEMGREP_SETTINGS_FILE=$(VENV)-audit/settings.yml PATH="$(abspath $(VENV)-audit/bin):$$PATH" \
+	semgrep scan --metrics off --disable-version-check
+
+$(VENV)-audit/.stamp: | $(RUN)
+	$(RUN) -m venv $(VENV)-audit
+	$(VENV)-audit/bin/python -m pip install --quiet --disable-pip-version-check "semgrep>=1.150"
+	@touch $@
+
 .PHONY: format
 format: $(VENV)/.stamp-lint ## mend what ruff can mend
 	$(RUN) -m ruff check --fix .
 	$(RUN) -m ruff format .
 
 .PHONY: types
-types: $(VENV)/.stamp-types ## mypy, strict
+types: $(VENV)/.stamp-types ## mypy, strict, and pyright on the public API as a site uses it
 	$(RUN) -m mypy
+	$(VENV)/bin/basedpyright --pythonpath $(RUN)
+	$(RUN) -m tests.typing_complete
+
+# Every link of the docs is checked (-n), and a warning is an error (-W). No network is needed.
+.PHONY: docs
+docs: $(VENV)/.stamp-docs ## the documentation site, in build/docs
+	$(RUN) -m sphinx --builder html -W -n --keep-going --quiet --fresh-env --doctree-dir build/doctrees docs build/docs
+	@echo 'Open build/docs/index.html'
+
+# Pages that are written from the code. The tests fail if one of them isn't up to date.
+.PHONY: references
+references: $(VENV)/.stamp-test ## write the pages of docs/ that come from the code: settings, checks, errors, signals, doctor, commands, stability
+	$(RUN) -m tests.settings_page
+	$(RUN) -m tests.checks_page
+	$(RUN) -m tests.errors_page
+	$(RUN) -m tests.signals_page
+	$(RUN) -m tests.doctor_page
+	$(RUN) -m tests.commands_page
+	$(RUN) -m tests.stability_page
 
 .PHONY: services
-services: $(VENV)/.stamp-test $(VENV)/.stamp-services ## the tests that want a real PostgreSQL, MariaDB, Redis or Memcached
+services: services-packages ## tests that want a real PostgreSQL, MariaDB, Redis, Memcached or RabbitMQ (under 10 minutes)
+	$(RUN) -m pytest tests/services -n 2 --dist loadfile -m "not slow" $(ARGS)
+	@echo 'Left out: tests marked slow (make services-slow).'
+
+.PHONY: services-slow
+services-slow: services-packages ## the same with other servers, stores and faults, which make services leaves out
+	$(RUN) -m pytest tests/services -m slow $(ARGS)
+
+.PHONY: services-packages
+services-packages: $(VENV)/.stamp-test $(VENV)/.stamp-services
 	@$(RUN) -c "import MySQLdb" 2>/dev/null || $(RUN) -m pip install --quiet --group mariadb || \
-		echo "MariaDB is left out: mysqlclient can't be built without its client library."
-	$(RUN) -m pytest tests/services $(ARGS)
+		{ echo "MariaDB is left out: mysqlclient can't be built without its client library."; test -z "$$CI"; }
 
 .PHONY: browser
 browser: $(VENV)/.stamp-test $(VENV)/.stamp-browser .cache/clients/.stamp ## the tests that drive a headless Chromium
@@ -112,10 +153,22 @@ GOCODE := /usr/share/gocode
 sdk: .cache/clients/.stamp ## bundle the AWS SDK for the demo's page (needs npm)
 	$(RUN) -m tests.clients.bundle
 
+# What the wheel installs, with both extras, in an environment that has nothing else.
+.PHONY: sbom
+sbom: DIST := $(or $(DIST),dist)
+sbom: $(VENV)/.stamp-sbom ## write a CycloneDX bill of materials of the wheel in DIST (dist) to sbom.cdx.json
+	@set -eu; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
+	$(RUN) -m venv --without-pip "$$folder/venv"; \
+	$(RUN) -m pip --python "$$folder/venv" install --quiet --disable-pip-version-check \
+		"$$(echo "$(DIST)"/*.whl)[openapi,phone]"; \
+	$(VENV)/bin/cyclonedx-py environment --output-reproducible --output-format JSON \
+		--output-file sbom.cdx.json "$$folder/venv/bin/python"
+
 .PHONY: dist
 dist: DIST := $(or $(DIST),dist)
 dist: $(VENV)-build/.stamp ## build the sdist and the wheel into DIST (dist), and print their SHA-256
-	@$(VENV)-build/bin/python -m build --outdir "$(DIST)" . >/dev/null
+	@SOURCE_DATE_EPOCH="$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct)}" \
+		$(VENV)-build/bin/python -m build --outdir "$(DIST)" . >/dev/null
 	@cd "$(DIST)" && sha256sum *
 
 # None of the tests' packages is installed here, so that they can't change what is built.
@@ -162,14 +215,18 @@ mutants: $(VENV)/.stamp-test ## mutation testing of what keeps attackers out (an
 	@$(VENV)/bin/mutmut results --all true | $(KILLED)
 
 .PHONY: benchmark
-benchmark: $(VENV)/.stamp-test $(VENV)/.stamp-services ## what a request costs, beside a plain view (needs PostgreSQL and Redis)
-	$(RUN) -m benchmarks.requests $(ARGS)
+benchmark: $(VENV)/.stamp-test $(VENV)/.stamp-services ## what the app costs, written to docs/performance.md (needs PostgreSQL and Redis)
+	$(RUN) -m benchmarks $(ARGS)
 
 .PHONY: thorough
-thorough: lint types ## everything, with what takes long (hours)
-	COGNITO_RESET_TIMING_SAMPLES=300 COGNITO_RESET_SCHEMA_EXAMPLES=1000 $(MAKE) test slow
-	RACE_ROUNDS=20 $(MAKE) services
+thorough: lint types audit docs ## everything, with what takes long (hours)
+	COGNITO_RESET_TIMING_SAMPLES=300 COGNITO_RESET_SCHEMA_EXAMPLES=1000 COGNITO_RESET_BULK_ORDERS=10000 $(MAKE) test slow
+	RACE_ROUNDS=20 COGNITO_RESET_KILL_SEEDS=20 COGNITO_RESET_EVERY_KILL=1 COGNITO_RESET_BULK_PEOPLE=20000 \
+		COGNITO_RESET_OUTAGE_SECONDS=60 COGNITO_RESET_SOAK_SECONDS=1800 $(MAKE) services services-slow ARGS="-n 0"
 	COGNITO_RESET_EVERY_WIDTH=1 $(MAKE) browser
+	$(MAKE) tox ARGS='-e browser-django52 -- tests/browser/test_pages.py tests/browser/test_staff.py -n auto'
+	$(MAKE) tox ARGS='-e migrating'
+	$(MAKE) benchmark ARGS=--compare
 	$(MAKE) contract clients wheel-test tox mutants
 
 .PHONY: messages

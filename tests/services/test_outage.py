@@ -12,6 +12,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import random
 import select
 import signal
 import statistics
@@ -267,7 +268,11 @@ def ask_slowly(port: int, number: int, field_name: str = "username") -> Answer:
 
 @dataclass
 class Visitors:
-    """Fifty visitors, each of whom does something every ``period`` seconds, but waits for the answer first."""
+    """
+    Fifty visitors, each of whom does something every ``period`` seconds or up to 0.2 seconds later, but waits for the
+    answer first. If they were as regular as a clock, two who get the only permits for a second would get them again
+    and again, and nobody else would.
+    """
 
     port: int
     visit: Callable[[int, int], Answer]
@@ -294,7 +299,7 @@ class Visitors:
         while not self._is_over.wait(pause):
             answer = self.visit(self.port, number)
             self.answers.append(answer)
-            pause = max(self.period - answer.seconds, 0)
+            pause = max(self.period - answer.seconds, 0) + random.uniform(0, 0.2)
 
 
 def measure_other_page(port: int, seconds: float) -> list[float]:

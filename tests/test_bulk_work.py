@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from bisect import bisect_left
 from datetime import timedelta
 from typing import Any
 
@@ -267,7 +268,7 @@ class Clock:
         return count
 
     def most_in_a_second(self) -> int:
-        return max(sum(at <= other < at + 1 for other in self.claims) for at in self.claims)
+        return max(bisect_left(self.claims, at + 1) - i for i, at in enumerate(self.claims))
 
 
 @pytest.mark.requirement("F7")
@@ -278,12 +279,12 @@ def test_f7_the_pace_is_kept_and_never_exceeded(rate: float, step: float, kind: 
     """A worker that comes late makes up for a tenth of a second at most, and never exceeds the rate."""
     clock = Clock(rate, kind)
     begin = clock.now
-    while clock.now < begin + 30:
+    while clock.now < begin + 10:
         clock.claim()
         clock.now += step
     assert clock.most_in_a_second() <= max(rate, 1) + (rate % 1 > 0)
     if step < 0.1:
-        assert len(clock.claims) >= 0.97 * 30 * rate
+        assert len(clock.claims) >= 0.97 * 10 * rate
 
 
 @pytest.mark.requirement("F7")

@@ -37,13 +37,11 @@ from cognito_reset.resets.identifiers import identifier_key
 from cognito_reset.resets.ratelimits import (
     CROWDED,
     SAMPLE,
-    clear,
     reserve,
-    reserve_for_staff,
-    seconds_to_wait,
 )
 from cognito_reset.resets.reservations import Reservation
 from cognito_reset.resets.stores import Bucket, Holding, Slot, Store, purge_expired, use_store
+from cognito_reset.staff.limits import clear, reserve_for_staff, seconds_to_wait
 from tests.services.stores import CACHES
 
 CACHE = os.environ.get("CACHE", "")

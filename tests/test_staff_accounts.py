@@ -15,6 +15,7 @@ from cognito_reset.cognito import errors
 from cognito_reset.models import ResetEvent
 from cognito_reset.resets import ratelimits
 from cognito_reset.resets.identifiers import identifier_key
+from cognito_reset.staff import limits
 from cognito_reset.staff.accounts import (
     PoolAccount,
     StaffTarget,
@@ -439,7 +440,7 @@ def test_a_limit_that_is_reached(people: People, settings: Any) -> None:
     for count, text in enumerate([FINE, FINE, "this site’s limit of attempts"]):
         (sentence,) = shown(look_up("alice")).diagnosis
         assert text in sentence
-        ratelimits.clear([identifier_key("default", "nobody")])
+        limits.clear([identifier_key("default", "nobody")])
         if count == 0:
             ratelimits.reserve("request", pool="default", username="alice@example.com")
         with_settings(settings, LIMITS={"request": {"identifier": "2/h"}})
@@ -455,7 +456,7 @@ def test_limits_that_cannot_be_read_hide_nothing_else(people: People, settings: 
     (text,) = shown(look_up("alice")).diagnosis
     assert "limits of attempts cannot be read now" in text
     assert shown(look_up("heidi")).diagnosis[1].startswith("The password was reset.")
-    assert ratelimits.seconds_to_wait("default", []) == 0
+    assert limits.seconds_to_wait("default", []) == 0
 
 
 def test_cognito_that_fails_while_the_rules_are_read(people: People) -> None:

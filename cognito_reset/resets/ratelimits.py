@@ -16,7 +16,7 @@ whether or not the user exists. The two steps are counted apart: nobody can use 
 more codes. With an emptied cache or a clock set ahead all limits start again; Cognito's own allowance stays.
 
 This file decides whether an attempt may go on. reservations.py has what becomes of its slots, and digests.py
-has the keyed hashes that name the buckets.
+has the keyed hashes that name the buckets. What staff ask of the limits and clear is in staff/limits.py.
 """
 
 from __future__ import annotations
@@ -32,9 +32,7 @@ from cognito_reset.cognito.errors import Throttled, Unavailable
 from cognito_reset.conf import conf
 from cognito_reset.parsers import Rate
 from cognito_reset.resets.digests import (
-    Older,
     attempt_digests,
-    older_identifier_keys,
     read_held,
 )
 from cognito_reset.resets.reservations import (
@@ -121,83 +119,6 @@ def reserve(
     raise Unavailable
 
 
-def reserve_for_staff(*, pool: str, username: str) -> Reservation:
-    """
-    Count one reset that staff send, and return the reservation to settle afterwards. The rates are those of
-    a person's own requests, and they are counted separately, so that a flood of requests doesn't keep staff
-    from helping. Raise Throttled, or Unavailable if the store fails.
-    """
-    reservation = reserve(STAFF, pool=pool, username=username)
-    if reservation.refusal:
-        raise reservation.refusal
-    return reservation
-
-
-def clear(keys: Iterable[str]) -> None:
-    """
-    Let the people with these ``identifier_key()``s try again, at both steps. The limits of networks and
-    of the site stay. Raise Unavailable if the store fails.
-    """
-    buckets = _buckets_of_people(keys)
-    if not buckets:
-        return
-    try:
-        return use_store(lambda store: store.clear(buckets))
-    except StoreUnavailable:
-        pass
-    raise Unavailable
-
-
-def seconds_to_wait(pool: str, identifiers: Iterable[str]) -> int:
-    """
-    Return how long a person with these identifiers has to wait because a limit of theirs is full, or 0 if none
-    is. The limits of networks and of the site don't count. Raise Unavailable if the store fails.
-    """
-    older = older_identifier_keys(pool, identifiers)
-    return _seconds_to_wait(_buckets_of_people(older), older)
-
-
-def seconds_to_wait_for_staff(*, pool: str, username: str) -> int:
-    """
-    Return how long staff have to wait before ``reserve_for_staff()`` lets them send, or 0. Raise Unavailable if
-    the store fails.
-    """
-    older = older_identifier_keys(pool, [username])
-    rates = (conf.limits or {}).get(REQUEST, {}).get("identifier", ())
-    buckets = [_bucket(STAFF, "identifier", rate, key) for key in older for rate in rates]
-    return _seconds_to_wait(buckets, older)
-
-
-def _seconds_to_wait(buckets: Iterable[Bucket], older: Older) -> int:
-    """
-    Return the seconds until each of these buckets that are full has a free slot, or 0 if none is full. Raise
-    Unavailable if the store fails.
-    """
-    wanted = {bucket: range(bucket.size) for bucket in buckets}
-    if not wanted:
-        return 0
-    try:
-        held = use_store(lambda store: read_held(store, wanted, older))
-    except StoreUnavailable:
-        pass
-    else:
-        full = [bucket for bucket in wanted if len(held[bucket]) == bucket.size]
-        now = now_ms()
-        return max((_seconds(min(_expiries(held[bucket])) - now) for bucket in full), default=0)
-    raise Unavailable
-
-
-def _buckets_of_people(keys: Iterable[str]) -> list[Bucket]:
-    """Return the buckets of the limits by identifier, of both steps."""
-    limits = conf.limits or {}
-    return [
-        _bucket(step, "identifier", rate, key)
-        for key in keys
-        for step, levels in limits.items()
-        for rate in levels["identifier"]
-    ]
-
-
 class _Attempt:
     """One attempt: the buckets that it comes under, and how it reserves a slot in each."""
 
@@ -216,31 +137,31 @@ class _Attempt:
         person, nearest, here, whole_site, request, *hashed_networks = digests
         self.request: Bucket | None = None
         if request_parts:
-            self.request = _bucket(step, "repeat", Rate(1, REPEAT_SECONDS), request)
+            self.request = bucket_of(step, "repeat", Rate(1, REPEAT_SECONDS), request)
         self.person = [
-            _bucket(step, "identifier", rate, person) for rate in rates.get("identifier", ())
+            bucket_of(step, "identifier", rate, person) for rate in rates.get("identifier", ())
         ]
         self.networks = [
-            _bucket(step, "network", rate, network, factor)
+            bucket_of(step, "network", rate, network, factor)
             for network, factor in zip(hashed_networks, NETWORK_FACTORS, strict=False)
             for rate in rates.get("network", ())
         ]
         site = () if step == STAFF else rates.get("site", ())
-        whole = [_bucket(step, "site", rate, whole_site) for rate in site]
+        whole = [bucket_of(step, "site", rate, whole_site) for rate in site]
         # Narrowest first, so that a refused client uses up no shared slots.
         self.limits = [*self.person, *self.networks, *whole]
         self.asked: Bucket | None = None
         self.guesses: list[Bucket] = []
         if self.person and networks:
-            self.asked = _bucket(REQUEST, "asked", ASKED, here)
+            self.asked = bucket_of(REQUEST, "asked", ASKED, here)
         if self.asked and step == CONFIRM:
             self.guesses = [
-                _bucket(step, "own_guesses", OWN_GUESSES, here),
-                _bucket(step, "all_own_guesses", ALL_OWN_GUESSES, person),
+                bucket_of(step, "own_guesses", OWN_GUESSES, here),
+                bucket_of(step, "all_own_guesses", ALL_OWN_GUESSES, person),
             ]
-        self.repeats = _bucket(step, "repeats", REPEATS, nearest)
-        self.person_refusals = _bucket(step, "refusals", REFUSALS, person)
-        self.network_refusals = _bucket(step, "refusals", REFUSALS, nearest)
+        self.repeats = bucket_of(step, "repeats", REPEATS, nearest)
+        self.person_refusals = bucket_of(step, "refusals", REFUSALS, person)
+        self.network_refusals = bucket_of(step, "refusals", REFUSALS, nearest)
 
     def reserve(self, store: Store) -> Reservation:
         for count in range(ROUNDS):
@@ -362,7 +283,7 @@ class _Attempt:
 
     def _retry_after(self, held: Held, full: Sequence[Bucket], now: int) -> int:
         """Return the seconds until each of the full limits has a free slot."""
-        waits = {bucket: _seconds(min(_expiries(held[bucket])) - now) for bucket in full}
+        waits = {bucket: seconds_until_free(held[bucket], now) for bucket in full}
         return max(min(max(wait, 1), bucket.seconds) for bucket, wait in waits.items())
 
     def _is_cool_down(self, held: Held, full: Sequence[Bucket], now: int) -> bool:
@@ -408,7 +329,8 @@ class _Attempt:
         return max(waits)
 
 
-def _bucket(step: str, level: str, rate: Rate, digest: str, factor: int = 1) -> Bucket:
+def bucket_of(step: str, level: str, rate: Rate, digest: str, factor: int = 1) -> Bucket:
+    """Return the bucket of a limit for one subject. ``factor`` is how many times the rate it gets."""
     return Bucket(step, level, rate.limit * factor, rate.seconds, digest)
 
 
@@ -425,6 +347,11 @@ def _numbers(bucket: Bucket) -> Sequence[int]:
 
 def _expiries(held: dict[int, Holding]) -> list[int]:
     return [holding.expires for holding in held.values()]
+
+
+def seconds_until_free(held: dict[int, Holding], now: int) -> int:
+    """Return the seconds until the first of these slots expires. ``now`` is in milliseconds since 1970."""
+    return _seconds(min(_expiries(held)) - now)
 
 
 def _seconds(milliseconds: int) -> int:

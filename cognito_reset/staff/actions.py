@@ -18,8 +18,8 @@ from cognito_reset.cognito import errors
 from cognito_reset.cognito.service import CognitoService, get_service
 from cognito_reset.cognito.users import PoolRules, PoolUser
 from cognito_reset.models import ResetEvent
-from cognito_reset.resets import ratelimits
 from cognito_reset.resets.neutral import typed_delivery
+from cognito_reset.staff import limits
 from cognito_reset.staff.accounts import (
     PoolAccount,
     Staff,
@@ -143,7 +143,7 @@ def _sign_out(account: PoolAccount, metadata: dict[str, str]) -> str:
 
 
 def _clear_limits(account: PoolAccount, metadata: dict[str, str]) -> str:
-    ratelimits.clear(account.keys)
+    limits.clear(account.keys)
     return ""
 
 
@@ -358,7 +358,7 @@ def hindrance(
     try:
         with settings_as_errors():
             name = account.person.username
-            seconds = ratelimits.seconds_to_wait_for_staff(pool=account.pool, username=name)
+            seconds = limits.seconds_to_wait_for_staff(pool=account.pool, username=name)
     except errors.Unavailable:  # staff can send nevertheless
         return None
     return errors.Throttled(retry_after=seconds) if seconds else None

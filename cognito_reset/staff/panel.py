@@ -19,6 +19,7 @@ from cognito_reset.cognito.users import PoolUser
 from cognito_reset.models import ResetEvent
 from cognito_reset.resets import ratelimits
 from cognito_reset.resets.neutral import typed_delivery
+from cognito_reset.staff import limits
 from cognito_reset.staff.accounts import NotPermitted, PoolAccount, Staff, settings_as_errors
 from cognito_reset.staff.actions import (
     ACTIONS,
@@ -238,7 +239,7 @@ def _limit(account: PoolAccount) -> str:
     """Return that the person has reached this site's limits, or may have, or ""."""
     try:
         with settings_as_errors():
-            seconds = ratelimits.seconds_to_wait(account.pool, account.identifiers)
+            seconds = limits.seconds_to_wait(account.pool, account.identifiers)
     except errors.Unavailable:
         return _(
             "This site’s limits of attempts cannot be read now. This person may have reached one of them."

@@ -21,13 +21,13 @@ from django.utils.translation import gettext_lazy
 from cognito_reset.cognito import errors
 from cognito_reset.conf import DEFAULT_POOL, CognitoResetMisconfigured, conf
 from cognito_reset.models import ResetEvent
-from cognito_reset.resets import ratelimits
 from cognito_reset.resets.reservations import Reservation
 from cognito_reset.signals import (
     account_action,
     password_reset_failed,
     password_reset_triggered,
 )
+from cognito_reset.staff import limits
 from cognito_reset.staff.accounts import (
     NotPermitted,
     PoolAccount,
@@ -352,7 +352,7 @@ def clear_history(
 def clear_limits(keys: Iterable[str]) -> bool:
     """Clear the limits of identifiers, by their keyed hashes. Return whether that succeeded."""
     try:
-        ratelimits.clear(keys)
+        limits.clear(keys)
     except (CognitoResetMisconfigured, errors.Unavailable) as error:
         logger.error("cognito_reset.limits_not_cleared: %s", error)
         return False
@@ -365,7 +365,7 @@ def _reserve(account: PoolAccount) -> Reservation | None:
     click. Return None if the limits can't be reached, so that staff can help nevertheless.
     """
     try:
-        return ratelimits.reserve_for_staff(pool=account.pool, username=account.person.username)
+        return limits.reserve_for_staff(pool=account.pool, username=account.person.username)
     except errors.Unavailable:
         return None
 

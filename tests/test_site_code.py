@@ -277,3 +277,18 @@ def test_refusals_by_djangos_error_are_those_that_drf_makes_of_it(error):
         run_site_code("PRE_SEND_HOOK", refuse)
     expected = exceptions.ValidationError(get_error_detail(error))
     assert caught.value.get_full_details() == expected.get_full_details()
+
+
+@pytest.mark.parametrize("make_interface", INTERFACES)
+def test_a_refusal_whose_text_lacks_a_value_is_a_bug_of_the_site(
+    people, settings, caplog, make_interface
+):
+    """Nobody gets 500."""
+
+    def refuse(request, **more):
+        raise ValidationError("Wait for %(minutes)d minutes.", params={"seconds": 60})
+
+    with_settings(settings, PRE_SEND_HOOK=refuse)
+    interface = make_interface()
+    assert interface.is_unavailable(interface.request())
+    assert "setting=PRE_SEND_HOOK error=KeyError" in critical(caplog)[0]

@@ -25,6 +25,7 @@ from cognito_reset.conf import DEFAULT_POOL, CognitoResetMisconfigured, PoolSett
 from cognito_reset.resets.accounts import local_user, namesakes
 from cognito_reset.resets.identifiers import folded, identifier_keys, is_sub
 from cognito_reset.resets.neutral import typed_delivery
+from cognito_reset.resets.site_code import site_result
 
 __all__ = ["PoolAccount", "look_up", "look_up_user"]
 
@@ -208,15 +209,12 @@ def is_permitted(account: PoolAccount, may: Callable[[Any], bool]) -> bool:
 
 
 def site_value(setting: str, call: Callable[[], T]) -> T:
-    """Return the result of a callable of the site. If it raises anything, raise ``Misconfigured``."""
-    try:
-        with settings_as_errors():
-            return call()
-    except errors.Misconfigured:
-        raise
-    except Exception as error:  # The site's code may raise anything. A ValidationError is for visitors, not for staff.
-        failure = errors.site_code_failed(setting, error)
-    raise failure
+    """
+    Return the result of a callable of the site. If it raises anything, raise ``Misconfigured``: a ValidationError is
+    for visitors, not for staff.
+    """
+    with settings_as_errors():
+        return site_result(setting, call)
 
 
 @contextmanager

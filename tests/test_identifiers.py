@@ -6,6 +6,7 @@ import random
 import re
 import subprocess
 import sys
+import time
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -21,7 +22,13 @@ from phonenumbers import PhoneNumberFormat as Format
 from phonenumbers import PhoneNumberType as Kind
 
 from cognito_reset.parsers import SIGN_IN_NAMES
-from cognito_reset.resets.identifiers import identifier_key, identifier_keys, is_e164, phone_number
+from cognito_reset.resets.identifiers import (
+    copied_address,
+    identifier_key,
+    identifier_keys,
+    is_e164,
+    phone_number,
+)
 from cognito_reset.resets.serializers import RequestCodeSerializer
 from tests.interfaces import INTERFACES, REST, Pages
 from tests.people import NEW_PASSWORD, People
@@ -513,6 +520,14 @@ def test_what_can_be_no_number_is_said(typed):
 
 
 # Email addresses, and subs
+
+
+@pytest.mark.parametrize("end", ["\n", "\nx"])
+def test_a_long_text_is_read_once(end):
+    """Staff may type more than the forms take. Twenty seconds are what a pattern takes that begins at each semicolon."""
+    start = time.monotonic()
+    copied_address(f"mailto:alice@example.com?{';' * 100_000}{end}")
+    assert time.monotonic() - start < 2
 
 
 @pytest.mark.parametrize("names", [("email",), EMAIL_OR_PHONE])

@@ -63,7 +63,7 @@ _NO_NUMBER: Final = re.compile(rf"\+(?:1[01]|360|(?:{_TRUNK_ZERO})0)")
 # "Alice <alice@example.com>", "<mailto:alice@example.com>", "mailto:alice@example.com?subject=Hello",
 # and an address in quotes or in front of a comma.
 _COPIED_ADDRESS: Final = re.compile(
-    r"(?:[^<>]*<(?:mailto:)?([^<>:\s]+@[^<>@\s]+)>|mailto:([^<>:\s?%]+@[^<>@\s?%]+)(?:\?.*)?"
+    r"(?:[^<>]*<(?:mailto:)?([^<>:\s]+@[^<>@\s]+)>|mailto:([^<>:\s?%]+@[^<>@\s?%]+)(?:\?.*+)?"
     rf"|[{_QUOTES}]([^<>:\s]+@[^<>@\s{_QUOTES}]+)[{_QUOTES}]|([^<>:\s]+@[^<>@\s,;]+))[\s,;]*",
     re.IGNORECASE,
 )

@@ -143,7 +143,7 @@ class LedgerSlot(models.Model):
 
 class BulkRun(models.Model):
     """
-    A reset of many people. Only ``staff/journal.py`` changes it. Whoever works on the run first locks its row with an
+    A reset of many people. Only ``change()`` of ``staff/journal.py`` changes it, which first locks the run's row with an
     UPDATE. The row also has the pace, so that all workers together keep the rate.
     """
 

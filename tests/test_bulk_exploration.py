@@ -19,8 +19,8 @@ import pytest
 
 from cognito_reset.cognito import errors
 from cognito_reset.models import BulkItem, BulkRun
-from cognito_reset.staff import bulk, journal, pace
-from cognito_reset.staff.journal import Outcome
+from cognito_reset.staff import bulk, claims, journal, pace
+from cognito_reset.staff.claims import Outcome
 from tests.bulk_world import fast, start_list
 from tests.test_exploration import Scheduler, orders
 
@@ -55,7 +55,7 @@ class Worker:
     def act(self, world: World) -> None:
         outcomes = iter(self.outcomes)
         for number in range(9):
-            claim = journal.claim(world.run.pk, 1)
+            claim = claims.claim(world.run.pk, 1)
             if not claim.goes_on:
                 return
             for item in claim.items:
@@ -65,7 +65,7 @@ class Worker:
                 if number >= self.dies_after:
                     return
                 world.scheduler.step()
-                journal.settle(world.run.pk, [Outcome(item, error)])
+                claims.settle(world.run.pk, [Outcome(item, error)])
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def test_f8_nobody_is_sent_two_codes_in_every_order(
 
 def test_a_claim_without_a_lock_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """The exploration itself works: it finds the order in which two workers claim one person."""
-    claim = journal.claim
+    claim = claims.claim
 
     def unlocked(run_id: int, most: int) -> Any:
         before = list(BulkItem.objects.filter(state="pending").order_by("pk")[:1])
@@ -156,6 +156,6 @@ def test_a_claim_without_a_lock_is_found_out(monkeypatch: pytest.MonkeyPatch) ->
             claimed.items[:] = before
         return claimed
 
-    monkeypatch.setattr(journal, "claim", unlocked)
+    monkeypatch.setattr(claims, "claim", unlocked)
     with pytest.raises(AssertionError):
         explore([Worker(), Worker()], orders(ORDERS, RANDOM_ORDERS), monkeypatch)

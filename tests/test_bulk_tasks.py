@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cognito_reset.cognito import errors
-from cognito_reset.staff import bulk, journal, tasks, worker
+from cognito_reset.staff import bulk, claims, tasks, worker
 from tests.bulk_world import FAST, RESETTABLE, die, fast, resets, start, start_list
 from tests.people import People
 
@@ -115,7 +115,7 @@ def test_f8_a_task_that_is_delivered_again_after_its_workers_death_changes_nothi
     task = queue.waiting.pop()
 
     def killed(run_id: int, **_: Any) -> None:
-        assert len(journal.claim(run_id, 1).items) == 1  # its call is under way
+        assert len(claims.claim(run_id, 1).items) == 1  # its call is under way
         raise SystemExit
 
     with monkeypatch.context() as patch:

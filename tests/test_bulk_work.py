@@ -19,8 +19,8 @@ from cognito_reset.cognito import errors
 from cognito_reset.cognito.service import CognitoService, get_service
 from cognito_reset.models import BulkItem, BulkRun, ResetEvent
 from cognito_reset.signals import password_reset_failed, password_reset_triggered
-from cognito_reset.staff import bulk, journal, pace, worker
-from cognito_reset.staff.journal import Outcome
+from cognito_reset.staff import bulk, claims, journal, pace, worker
+from cognito_reset.staff.claims import Outcome
 from cognito_reset.testing import Error, Reset, Status, Timeout, WafBlock
 from tests.bulk_world import add_people, die, fast, finished, resets, start, start_list, states
 from tests.interfaces import with_settings
@@ -39,9 +39,9 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pace, "THROTTLED_SECONDS", 0.05)
 
 
-def claim_two(run: BulkRun) -> journal.Claim:
+def claim_two(run: BulkRun) -> claims.Claim:
     BulkRun.objects.filter(pk=run.pk).update(next_at=1)  # so that more than one is due
-    claim = journal.claim(run.pk, 2)
+    claim = claims.claim(run.pk, 2)
     assert len(claim.items) == 2
     return claim
 
@@ -146,7 +146,7 @@ def looked_up(run: BulkRun, count: int) -> list[tuple[BulkItem, Any]]:
     """Claim people of a list, and look them up."""
     found = []
     for _ in range(count):
-        [item] = journal.claim(run.pk, 1, looks_up=True).items
+        [item] = claims.claim(run.pk, 1, looks_up=True).items
         found.append((item, get_service().find_user(username=item.username)))
         BulkRun.objects.update(look_up_at=0)
     return found
@@ -157,15 +157,15 @@ def test_f7_all_workers_share_the_pace_of_a_list(people: People) -> None:
     run = start_list(*add_people(people, 4), rate=5.0)
     first, second, third, fourth = looked_up(run, 4)
     assert pace.RESETS.due(journal.get(run.pk), time.time()) == 1  # the look-ups haven't used it up
-    here = journal.claim_found(run.pk, [first, second])
-    there = journal.claim_found(run.pk, [third, fourth])
+    here = claims.claim_found(run.pk, [first, second])
+    there = claims.claim_found(run.pk, [third, fourth])
     assert [item.pk for item in here.wanted] == [first[0].pk]
     assert (here.waiting, there.wanted, there.waiting) == ([second], [], [third, fourth])
     assert 0 < there.wait <= 0.2
     # They are waited for while the run isn't over.
     assert set(states(run).values()) == {"sending"}
     time.sleep(there.wait)
-    assert [item.pk for item in journal.claim_found(run.pk, there.waiting).wanted] == [third[0].pk]
+    assert [item.pk for item in claims.claim_found(run.pk, there.waiting).wanted] == [third[0].pk]
 
 
 @pytest.mark.requirement("F8")
@@ -174,15 +174,15 @@ def test_f8_people_who_were_found_too_early_wait_in_the_journal(people: People) 
     names = add_people(people, 3)
     run = start_list(*names, rate=5.0)
     found = looked_up(run, 3)
-    journal.claim_found(run.pk, found[:1])
+    claims.claim_found(run.pk, found[:1])
     early, late = found[1:]
     before = F("claimed_at") - journal.lease() * 0.6
     BulkItem.objects.filter(pk=late[0].pk).update(claimed_at=before)
     late[0].refresh_from_db()
-    claimed = journal.claim_found(run.pk, [early, late])
+    claimed = claims.claim_found(run.pk, [early, late])
     assert (claimed.wanted, claimed.waiting, claimed.others) == ([], [early], [])
     assert states(run) == dict(zip(names, ["sending", "sending", "pending"], strict=True))
-    claimed = journal.claim_found(run.pk, [early], ends=True)
+    claimed = claims.claim_found(run.pk, [early], ends=True)
     assert (claimed.wanted, claimed.waiting, claimed.others) == ([], [], [])
     assert states(run) == dict(zip(names, ["sending", "pending", "pending"], strict=True))
 
@@ -201,7 +201,7 @@ def test_f8_a_transaction_that_runs_twice_claims_the_same_people(
         return change(*arguments)
 
     monkeypatch.setattr(journal, "change", twice)
-    claimed = journal.claim_found(run.pk, found)
+    claimed = claims.claim_found(run.pk, found)
     assert [item.pk for item in claimed.wanted] == [found[0][0].pk]
     assert claimed.waiting == [found[1]]
     assert len(json.loads(journal.get(run.pk).recent_claims)) == 1
@@ -222,7 +222,7 @@ def test_f8_a_claim_whose_answer_was_lost_is_given_back_if_the_run_was_paused_me
         return change(*arguments)
 
     monkeypatch.setattr(journal, "change", lost)
-    claimed = journal.claim_found(run.pk, found)
+    claimed = claims.claim_found(run.pk, found)
     assert (claimed.wanted, claimed.waiting, claimed.others) == ([], [], [])
     assert states(run) == {"alice": "pending"}
 
@@ -232,24 +232,24 @@ def test_a_worker_that_waits_for_its_last_calls_asks_the_database_seldom(
     people: People, monkeypatch: pytest.MonkeyPatch, slow: str
 ) -> None:
     """And the run ends as soon as they have."""
-    call, claim = getattr(CognitoService, slow), journal.claim
-    claims: list[float] = []
+    call, claim = getattr(CognitoService, slow), claims.claim
+    claimed_at: list[float] = []
 
     def slowly(*arguments: Any, **options: Any) -> Any:
         time.sleep(1)
         return call(*arguments, **options)
 
     def noted(*arguments: Any, **options: Any) -> Any:
-        claims.append(time.monotonic())
+        claimed_at.append(time.monotonic())
         return claim(*arguments, **options)
 
     monkeypatch.setattr(CognitoService, slow, slowly)
-    monkeypatch.setattr(journal, "claim", noted)
-    monkeypatch.setattr(journal, "IDLE_SECONDS", 8.0)
+    monkeypatch.setattr(claims, "claim", noted)
+    monkeypatch.setattr(claims, "IDLE_SECONDS", 8.0)
     monkeypatch.setattr("cognito_reset.staff.worker.LONGEST_PAUSE", 8.0)
     finished(start_list("alice"))
-    assert len(claims) < 20
-    assert claims[-1] - claims[0] < 6
+    assert len(claimed_at) < 20
+    assert claimed_at[-1] - claimed_at[0] < 6
 
 
 class Clock:
@@ -629,12 +629,12 @@ def test_f8_an_item_whose_worker_died_is_never_sent_again(
 def test_f8_an_item_that_is_being_sent_is_waited_for(people: People) -> None:
     """The run isn't over before that, and its state isn't guessed."""
     run = start_list("alice")
-    claim = journal.claim(run.pk, 1)
+    claim = claims.claim(run.pk, 1)
     bulk.work(run.pk, seconds=0.3)
     run.refresh_from_db()
     assert (run.state, states(run)) == ("running", {"alice": "sending"})
     assert bulk.progress(run).seconds_left is not None
-    journal.settle(run.pk, [Outcome(claim.items[0], None, "request-id")])
+    claims.settle(run.pk, [Outcome(claim.items[0], None, "request-id")])
     assert finished(run).state == "done"
     assert states(run) == {"alice": "sent"}
 
@@ -643,7 +643,7 @@ def test_f8_an_item_that_is_being_sent_is_waited_for(people: People) -> None:
 def test_f8_a_dead_workers_items_are_shown_as_unknown(people: People) -> None:
     """In a run that was stopped, nobody writes that."""
     run = start_list("alice", "bob")
-    journal.claim(run.pk, 1)
+    claims.claim(run.pk, 1)
     bulk.stop(run.pk)
     assert bulk.counts(run.pk)["sending"] == 1
     die(run)
@@ -666,7 +666,7 @@ def test_f8_a_late_outcome_corrects_unknown(people: People) -> None:
         item.refresh_from_db()
     alice, bob = claim.items
     outcomes = [Outcome(alice, None, "request-id"), Outcome(bob, errors.Busy())]
-    assert [outcome.item for outcome in journal.settle(run.pk, outcomes)] == [alice]
+    assert [outcome.item for outcome in claims.settle(run.pk, outcomes)] == [alice]
     assert states(run) == {"alice": "sent", "bob": "pending"}
 
 
@@ -674,27 +674,27 @@ def test_f8_a_late_outcome_corrects_unknown(people: People) -> None:
 def test_f8_an_outcome_counts_for_its_own_claim_only(people: People) -> None:
     """The answer to a call of which nobody knew doesn't settle the call that was made after it."""
     run = start_list("alice")
-    claim = journal.claim(run.pk, 1)
+    claim = claims.claim(run.pk, 1)
     die(run)
     bulk.resume(run.pk)
     assert states(run) == {"alice": "unknown outcome_unknown"}
     bulk.retry(run.pk, unknown=True)
     time.sleep(0.001)
-    again = journal.claim(run.pk, 1)
-    journal.settle(run.pk, [Outcome(claim.items[0], errors.Busy())])
+    again = claims.claim(run.pk, 1)
+    claims.settle(run.pk, [Outcome(claim.items[0], errors.Busy())])
     assert states(run) == {"alice": "sending"}
-    journal.settle(run.pk, [Outcome(again.items[0])])
+    claims.settle(run.pk, [Outcome(again.items[0])])
     assert states(run) == {"alice": "sent"}
 
 
 def test_nobody_waits_in_a_run_that_is_over(people: People) -> None:
     """A call that did nothing, and says so after the end of the run, has failed: retry finds it."""
     run = start_list("alice")
-    claim = journal.claim(run.pk, 1)
+    claim = claims.claim(run.pk, 1)
     die(run)
     assert finished(run).state == "done"
     claim.items[0].refresh_from_db()
-    journal.settle(run.pk, [Outcome(claim.items[0], errors.Busy())])
+    claims.settle(run.pk, [Outcome(claim.items[0], errors.Busy())])
     assert states(run) == {"alice": "failed unavailable"}
 
 
@@ -722,15 +722,15 @@ def test_a_person_found_after_a_pause_isnt_reset(people: People, monkeypatch: An
 def test_f8_a_person_found_after_the_end_is_not_forgotten(people: People) -> None:
     """A worker was silent for longer than the lease, and the run has ended. Its look-up has sent nothing."""
     run = start_list("alice")
-    [item] = journal.claim(run.pk, 1).items
+    [item] = claims.claim(run.pk, 1).items
     found = get_service().find_user(username="alice")
     die(run)
     item.refresh_from_db()
     assert finished(run).state == "done"
     assert states(run) == {"alice": "unknown outcome_unknown"}
-    claimed = journal.claim_found(run.pk, [(item, found)])
+    claimed = claims.claim_found(run.pk, [(item, found)])
     assert (claimed.wanted, claimed.waiting) == ([], [])
-    journal.settle(run.pk, claimed.others)
+    claims.settle(run.pk, claimed.others)
     assert states(run) == {"alice": "failed unavailable"}
     bulk.retry(run.pk)
     assert states(finished(run)) == {"alice": "sent"}
@@ -741,16 +741,16 @@ def test_f8_a_worker_that_was_halted_sends_nothing_after_the_lease(
 ) -> None:
     """For example because its machine was. Meanwhile others may have sent to the person, or stopped the run."""
     run = start("filter", 'username = "alice"')
-    claim = journal.claim
+    claim = claims.claim
 
-    def halted(*arguments: Any, **options: Any) -> journal.Claim:
+    def halted(*arguments: Any, **options: Any) -> claims.Claim:
         claimed = claim(*arguments, **options)
         die(run)
         for item in claimed.items:
             item.refresh_from_db()
         return claimed
 
-    monkeypatch.setattr(journal, "claim", halted)
+    monkeypatch.setattr(claims, "claim", halted)
     assert finished(run).state == "done"
     assert states(run) == {"alice": "unknown outcome_unknown"}
     assert not resets(people)
@@ -759,10 +759,10 @@ def test_f8_a_worker_that_was_halted_sends_nothing_after_the_lease(
 def test_an_item_that_was_taken_away_isnt_sent(people: People) -> None:
     """Its worker was silent for so long that somebody else had it sent."""
     run = start_list("alice")
-    claim = journal.claim(run.pk, 1)
+    claim = claims.claim(run.pk, 1)
     found = get_service().find_user(username="alice")
     BulkItem.objects.update(claimed_at=F("claimed_at") + timedelta(seconds=1))
-    claimed = journal.claim_found(run.pk, [(claim.items[0], found)])
+    claimed = claims.claim_found(run.pk, [(claim.items[0], found)])
     assert (claimed.wanted, claimed.waiting, claimed.others) == ([], [], [])
 
 

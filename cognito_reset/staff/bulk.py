@@ -2,7 +2,7 @@
 Resets of many people: how one is started, controlled and watched.
 
 The admin, REST, the command and the task for task queues call these functions. ``worker.py`` does the work,
-and ``journal.py`` has the transactions.
+and ``journal.py`` and ``claims.py`` have the transactions.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from cognito_reset.conf import conf
 from cognito_reset.models import BulkItem, BulkRun
 from cognito_reset.staff import journal, pace
 from cognito_reset.staff.accounts import spares_staff
-from cognito_reset.staff.journal import ACTIVE, OVER, ItemState, Outcome, State
+from cognito_reset.staff.claims import Outcome
+from cognito_reset.staff.journal import ACTIVE, OVER, ItemState, State
 from cognito_reset.staff.reasons import BulkRefused, words
 from cognito_reset.staff.sources import (
     DEFAULT_RATE,

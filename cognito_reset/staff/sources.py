@@ -17,7 +17,7 @@ from cognito_reset.cognito import errors
 from cognito_reset.cognito.service import CognitoService, get_service
 from cognito_reset.cognito.users import PoolRules, PoolUser
 from cognito_reset.conf import CognitoResetMisconfigured, conf
-from cognito_reset.staff import journal, pace
+from cognito_reset.staff import claims, journal, pace
 from cognito_reset.staff.accounts import (
     SamePerson,
     StaffTarget,
@@ -263,7 +263,7 @@ def _patiently(read: Callable[[], T]) -> T:
             time.sleep(pace.THROTTLED_SECONDS)
             continue
         failures += 1
-        if failures == journal.FAILURES_TO_PAUSE or not is_temporary(failure):
+        if failures == claims.FAILURES_TO_PAUSE or not is_temporary(failure):
             raise failure
         time.sleep(failures * pace.FAILURE_SECONDS)
 

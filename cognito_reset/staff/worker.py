@@ -20,9 +20,10 @@ from cognito_reset.cognito.service import CognitoService
 from cognito_reset.cognito.users import PoolUser
 from cognito_reset.conf import conf
 from cognito_reset.models import BulkItem, BulkRun, ResetEvent
-from cognito_reset.staff import journal, pace
+from cognito_reset.staff import claims, journal, pace
 from cognito_reset.staff.accounts import StaffTarget, is_staff_person, site_value, staff_identifiers
-from cognito_reset.staff.journal import Entry, Outcome, State
+from cognito_reset.staff.claims import Outcome
+from cognito_reset.staff.journal import Entry, State
 from cognito_reset.staff.perform import announce_reset
 from cognito_reset.staff.sources import (
     LISTED,
@@ -176,7 +177,7 @@ class _Worker:
         if expire:
             self._expire_at = now + EXPIRE_EVERY_SECONDS
         looks_up = self._run.source not in LISTED
-        claim = journal.claim(
+        claim = claims.claim(
             self._run.pk, self._room, outcomes=self._ended, expire=expire, looks_up=looks_up
         )
         self._ended.clear()
@@ -195,7 +196,7 @@ class _Worker:
 
     def _settle(self) -> None:
         if self._ended:
-            final = journal.settle(self._run.pk, self._ended)
+            final = claims.settle(self._run.pk, self._ended)
             self._ended.clear()
             self._report(final)
 
@@ -252,7 +253,7 @@ class _Worker:
     def _send_found(self, *, ends: bool = False) -> None:
         """Send the resets that are due of the people who were found. If the work ``ends``, send none."""
         now = time.monotonic()
-        claimed = journal.claim_found(self._run.pk, self._found, ends=ends)
+        claimed = claims.claim_found(self._run.pk, self._found, ends=ends)
         self._found = claimed.waiting
         self._ended += claimed.others
         self._send_at = now + min(max(claimed.wait, SHORTEST_PAUSE), LONGEST_PAUSE)
@@ -330,7 +331,7 @@ def _read_list(run_id: int, goes_on: Callable[[], bool], changed: Callable[[], N
         else:
             changed()
             continue
-        journal.fail(run_id, failure)
+        claims.fail(run_id, failure)
         changed()
 
 

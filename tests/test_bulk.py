@@ -13,10 +13,12 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from cognito_reset.cognito import errors
+from cognito_reset.cognito.service import get_service
 from cognito_reset.conf import CognitoResetMisconfigured
 from cognito_reset.models import BulkItem, BulkRun, ResetEvent
 from cognito_reset.staff import bulk, journal
 from cognito_reset.staff.bulk import BulkRefused
+from cognito_reset.staff.sources import entries_of
 from cognito_reset.testing import Error, Timeout
 from tests.bulk_world import (
     RESETTABLE,
@@ -264,6 +266,50 @@ def test_a_list_and_cognitos_own_sender() -> None:
         start_list(*names)
     assert not BulkRun.objects.exists()
     assert start_list(*names, force=True).state == "ready"
+
+
+FAULT = "TooManyRequestsException"
+
+
+@pytest.mark.parametrize("source", ["all", "list"])
+def test_a_fault_while_the_sender_is_read_lets_no_run_begin(people: People, source: str) -> None:
+    """A run that is read later tries again. A list, which can be read only once, isn't started."""
+    names = add_people(people, 51)
+    people.emulator.fail_next("DescribeUserPool", FAULT)
+    if source == "list":
+        with pytest.raises(errors.UpstreamThrottled):
+            start_list(*names)
+        with pytest.raises(BulkRefused, match="own_sender"):
+            start_list(*names)
+    else:
+        run = finished(start())
+        assert (run.state, run.reason) == ("paused", "own_sender")
+    assert not resets(people)
+
+
+def test_a_fault_while_the_channels_are_read_lets_nobody_be_reset_without_a_code(
+    people: People,
+) -> None:
+    """In a list, people are looked up one by one."""
+    people.call("UpdateUserPool", AccountRecoverySetting=BY_EMAIL)
+    run = start_list("bob", "alice")
+    get_service().forget_answers()
+    people.emulator.fail_next("DescribeUserPool", FAULT)
+    assert finished(run).state == "done"
+    assert states(run) == {"bob": "refused no_verified_contact", "alice": "sent"}
+    assert list(resets(people)) == ["alice"]
+
+
+def test_sparing_staff_asks_the_database_for_nobody(
+    people: People, django_assert_num_queries: Any
+) -> None:
+    """Or a run of a million people would take days, on a site with as many users."""
+    User.objects.create_user("root", is_staff=True)
+    add_people(people, 30)
+    users, _token = get_service().list_users()
+    with django_assert_num_queries(1):
+        entries = entries_of("default", users, get_service(), spares_staff=True)
+    assert len(entries) == len(users) > 30
 
 
 MFA = {"MfaConfiguration": "OPTIONAL", "SmsConfiguration": SMS}

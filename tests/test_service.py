@@ -939,6 +939,42 @@ def test_a_missing_permission_is_remembered(people, later, caplog):
     assert service.pool_rules() is not None
 
 
+def test_rules_that_are_required_are_asked_for_at_once(people):
+    """A reset without them could end the password of somebody who gets no code."""
+    service = made(people)
+    people.emulator.fail_next("DescribeUserPool", "TooManyRequestsException", times=2)
+    assert service.pool_rules() is None
+    with pytest.raises(exceptions.UpstreamThrottled):
+        service.pool_rules(required=True)
+    assert service.pool_rules() is None
+    rules = service.pool_rules(required=True)
+    assert service.pool_rules() is service.pool_rules(required=True) is rules is not None
+    assert described(people) == 3
+
+
+def test_rules_that_are_required_and_slow_are_unavailable(people, monkeypatch):
+    monkeypatch.setattr("cognito_reset.cognito.service.RULES_WAIT_SECONDS", 0.01)
+    people.emulator.fail_next("DescribeUserPool", Timeout(60))
+    with pytest.raises(exceptions.Unavailable):
+        made(people).pool_rules(required=True)
+    people.emulator.close()
+
+
+def test_rules_that_are_required_and_old_are_taken(people, later):
+    service = made(people)
+    rules = service.pool_rules()
+    later(301)
+    people.emulator.fail_next("DescribeUserPool", Reset())
+    assert service.pool_rules(required=True) is rules is not None
+
+
+def test_rules_that_are_required_need_no_permission(people):
+    people.emulator.fail_next("DescribeUserPool", "AccessDeniedException")
+    service = made(people)
+    assert [service.pool_rules(required=True), service.pool_rules(required=True)] == [None, None]
+    assert described(people) == 1
+
+
 def test_a_slow_pool_does_not_make_look_ups_slow(people, monkeypatch):
     """The rules are only a help: the look-up goes on without them, and the next one doesn't wait."""
     monkeypatch.setattr("cognito_reset.cognito.service.RULES_WAIT_SECONDS", 0.01)

@@ -16,6 +16,7 @@ from django.test import RequestFactory
 from django.utils import translation
 from rest_framework.exceptions import ValidationError
 
+from cognito_reset.cognito.errors import NoVerifiedContact, UpstreamThrottled
 from cognito_reset.models import ResetEvent
 from cognito_reset.resets import ratelimits
 from cognito_reset.resets.identifiers import identifier_key
@@ -632,3 +633,18 @@ def test_names_and_numbers_keep_their_direction_from_right_to_left(people: Peopl
     assert "\N{FIRST STRONG ISOLATE}bob\N{POP DIRECTIONAL ISOLATE}" in text
     with translation.override("en"):
         assert "\N{FIRST STRONG ISOLATE}" not in do("reset", "alice").text
+
+
+def test_a_reset_waits_for_the_pools_rules(people: People) -> None:
+    """Without them, the app doesn't know whether the pool sends this person a code."""
+    recover_by(people, "verified_email")
+    people.emulator.fail_next("DescribeUserPool", "TooManyRequestsException", times=2)
+    reset = ACTIONS["reset"]
+    account = look_up("bob")
+    assert account.rules is None
+    done = perform(reset, account, actor=None, interface="python")
+    assert isinstance(done.error, UpstreamThrottled)
+    assert "AdminResetUserPassword" not in operations(people)
+    done = perform(reset, account, actor=None, interface="python")
+    assert isinstance(done.error, NoVerifiedContact)
+    assert "AdminResetUserPassword" not in operations(people)

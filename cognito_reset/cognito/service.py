@@ -233,23 +233,31 @@ class CognitoService(PoolReads):
             return user
         raise errors.UserNotFound
 
-    def pool_rules(self) -> PoolRules | None:
+    def pool_rules(self, *, required: bool = False) -> PoolRules | None:
         """
         Return the pool's rules (DescribeUserPool), or None if they can't be read. They are read again after
         RULES_SECONDS, but never again if the permission is missing, because a site need not grant it. While
         Cognito doesn't answer, this returns the last known rules, and tries again every RULES_RETRY_SECONDS.
+
+        With ``required``, None means that the permission is missing. If there are no rules for another reason, ask again
+        at once, and raise ``ResetError`` if that fails.
         """
+        is_unknown = required and self._rules is None and self._ask_rules_at < math.inf
         # No lock: of two callers at the same time both ask, and get the same answer.
-        if time.monotonic() >= self._ask_rules_at:
+        if is_unknown or time.monotonic() >= self._ask_rules_at:
+            failure: errors.ResetError = errors.Unavailable()
             delay = RULES_RETRY_SECONDS
             try:
                 answer = self._call("DescribeUserPool", {}, wait=RULES_WAIT_SECONDS)
                 if answer:
                     self._rules, delay = PoolRules.of(answer["UserPool"]), RULES_SECONDS
             except errors.ResetError as error:
+                failure = error
                 if error.hint == "AWS_PERMISSIONS":
                     delay = math.inf
             self._ask_rules_at = time.monotonic() + delay
+            if is_unknown and self._rules is None and delay < math.inf:
+                raise failure
         return self._rules
 
     def list_users(

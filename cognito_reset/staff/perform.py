@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from cognito_reset.cognito import errors
+from cognito_reset.cognito.service import get_service
 from cognito_reset.conf import DEFAULT_POOL, CognitoResetMisconfigured, conf
 from cognito_reset.models import ResetEvent
 from cognito_reset.resets.reservations import Reservation
@@ -302,6 +303,11 @@ def _call(
     reservation = None
     try:
         with settings_as_errors():
+            if action.name == Name.RESET and account.rules is None:
+                # A look-up goes without the rules if Cognito doesn't tell them now. A reset without them could end the
+                # password of somebody who gets no code.
+                rules = get_service(account.pool).pool_rules(required=True)
+                account = replace(account, rules=rules)
             if refusal := refusal_of(action, account, actor=actor, staff=staff):
                 raise refusal
             metadata = site_value("CLIENT_METADATA", lambda: conf.client_metadata(request))

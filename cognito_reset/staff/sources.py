@@ -207,7 +207,7 @@ def entries_of(
     pool: str, users: list[PoolUser], service: CognitoService, *, spares_staff: bool
 ) -> list[Entry]:
     """Return what to write into the journal for a page of users. Raise ``ResetError``."""
-    rules = service.pool_rules()
+    rules = service.pool_rules(required=True)
     staff = staff_identifiers(conf.cognito_username) if spares_staff else None
     return [entry_of(pool, user, rules, staff) for user in users]
 
@@ -222,8 +222,11 @@ def entry_of(
 
 
 def has_own_sender(service: CognitoService) -> bool:
-    """Check whether Cognito's own sender sends the pool's codes by mail, as far as that can be found out."""
-    rules = service.pool_rules()
+    """
+    Check whether Cognito's own sender sends the pool's codes by mail. Return False if the permission to find out is
+    missing. Raise ``ResetError`` if Cognito can't be asked now.
+    """
+    rules = service.pool_rules(required=True)
     return rules is not None and rules.has_own_sender
 
 
@@ -288,7 +291,7 @@ def _entry(
     if person.username in known:
         return Entry(person.username, SamePerson)
     known.add(person.username)
-    return entry_of(pool, person, service.pool_rules(), staff)
+    return entry_of(pool, person, service.pool_rules(required=True), staff)
 
 
 def _warn(preview: Preview, service: CognitoService, region: str) -> None:

@@ -295,7 +295,7 @@ _Result = Outcome | _Found
 
 def _look_up(item: BulkItem, service: CognitoService) -> _Found:
     person = service.find_user(username=item.username)
-    return _Found(item, person, person.refusal(service.pool_rules()))
+    return _Found(item, person, person.refusal(service.pool_rules(required=True)))
 
 
 def _reset(item: BulkItem, metadata: dict[str, str] | None, service: CognitoService) -> Outcome:

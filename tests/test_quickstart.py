@@ -85,6 +85,34 @@ def test_the_quickstart_leads_to_a_new_password(tmp_path):
     assert ids["COGNITO_ENDPOINT_URL"] == emulator
 
 
+def test_the_program_keeps_the_other_lines_of_an_existing_env(tmp_path):
+    """A file without a line break at its end is kept, too, and a second run replaces only the ids."""
+    emulator = f"http://127.0.0.1:{free_port()}"
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)}
+    program = python("quickstart.md", "pool.py, beside manage.py")
+    (tmp_path / "pool.py").write_text(program.replace("http://127.0.0.1:9229", emulator))
+    dotenv = tmp_path / ".env"
+    dotenv.write_text("# Größe\nCOGNITO_CLIENT_SECRET=old\n\nDATABASE_URL=sqlite:///a", "utf-8")
+    port = emulator.rpartition(":")[2]
+    ids = []
+    with running(
+        f"{emulator}/outbox", "-m", "cognito_reset.testing", "--port", port, cwd=tmp_path, env=env
+    ):
+        for _ in range(2):
+            subprocess.run([sys.executable, "pool.py"], cwd=tmp_path, env=env, check=True)
+            lines = dotenv.read_text("utf-8").splitlines()
+            assert lines[:3] == ["# Größe", "", "DATABASE_URL=sqlite:///a"]
+            values = dict(line.split("=", 1) for line in lines[3:])
+            assert list(values) == [
+                "COGNITO_REGION",
+                "COGNITO_USER_POOL_ID",
+                "COGNITO_CLIENT_ID",
+                "COGNITO_ENDPOINT_URL",
+            ]
+            ids.append(values["COGNITO_USER_POOL_ID"])
+    assert ids[0] != ids[1]
+
+
 def reset(site: str, emulator: str) -> None:
     """Reset the password of alice as the page says, and sign in with the new one."""
     opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(CookieJar()))

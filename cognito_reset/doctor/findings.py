@@ -342,8 +342,8 @@ class Finding(Enum):
         f"The network column of the admin's reset events shows it: see {_DOCS}proxies.html.")
     CORS_REFUSED = (
         Level.WARNING, "The endpoint for other origins refuses the preflight request of one that the settings allow.",
-        "Let CORS_URLS_REGEX match the endpoint, put CorsMiddleware first, and let the proxy pass OPTIONS through. The "
-        f"endpoint for AWS SDKs also needs CORS_ALLOW_HEADERS: see {_DOCS}spa.html.")
+        "Put CorsMiddleware first, and let the proxy pass OPTIONS through. The endpoint for AWS SDKs also needs "
+        f"CORS_ALLOW_HEADERS: see {_DOCS}spa.html.")
     CORS_UNTRIED = (
         Level.UNKNOWN, "Whether other origins can use the endpoint was not tried, because the settings have only patterns.",
         "Try it in a browser, from a page of such an origin.")

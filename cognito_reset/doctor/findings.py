@@ -336,7 +336,8 @@ class Finding(Enum):
     CSP_FITS = (Level.OK, "The page works under the site's Content-Security-Policy.")
     PROXY_SEEN = (
         Level.WARNING, "A proxy has answered, but TRUSTED_PROXIES is not set: all visitors may share one rate limit.",
-        f"Set TRUSTED_PROXIES: see {_DOCS}proxies.html.")
+        "Set TRUSTED_PROXIES, unless the server itself passes on the visitor's address, as Mangum and waitress with "
+        f"--trusted-proxy do: see {_DOCS}proxies.html.")
     VISITORS_UNKNOWN = (
         Level.UNKNOWN, "Which address the site takes for a visitor's can't be seen from outside.",
         f"The network column of the admin's reset events shows it: see {_DOCS}proxies.html.")

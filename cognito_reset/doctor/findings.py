@@ -211,7 +211,7 @@ class Finding(Enum):
         "Check EmailConfiguration of the pool, and the verified identity in Amazon SES.")
     SMS_MISSING = (
         Level.WARNING, "Codes may go by SMS, but the pool has no SmsConfiguration.",
-        "Configure SMS in the pool, or take verified_phone_number out of AccountRecoverySetting.")
+        "Configure SMS in the pool, or set AccountRecoverySetting to verified_email alone.")
     SMS_FAILS = (
         Level.ERROR, "Cognito reports that the pool can't send text messages to everybody.",
         "SNSSandbox: ask AWS to move the account out of the SMS sandbox. InvalidSmsRole…: mend the role in SmsConfiguration.")

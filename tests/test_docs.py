@@ -29,6 +29,7 @@ from cognito_reset.checks.settings import check_settings
 from cognito_reset.checks.urls import check_urls
 from cognito_reset.cognito import errors as exceptions
 from cognito_reset.conf import POOL_SETTINGS, SETTINGS, conf
+from cognito_reset.doctor.findings import Finding
 from cognito_reset.parsers import Rate
 from cognito_reset.resets.passwords import PasswordPolicy, check_site_validators
 from cognito_reset.rest.names import SNAKE_CASE_NAMES
@@ -437,3 +438,12 @@ def test_g11_the_advised_django_has_no_known_weakness_in_languages(vulnerability
     for release in re.findall(r"[\d.]+\d", corrected):
         series = ".".join(release.split(".")[:2])
         assert version(advised()[f"Django {series}"][1]) >= version(release)
+
+
+def test_the_doctor_names_the_servers_that_need_no_trusted_proxies():
+    """With TRUSTED_PROXIES, every visitor of a site on one of them would be unknown."""
+    parts = text("proxies.md").replace("\n|", "\n\n|").split("\n\n")  # paragraphs and rows
+    unset = [part for part in parts if "leave `TRUSTED_PROXIES` unset" in part]
+    servers = ("Mangum", "waitress")
+    assert [server for part in unset for server in servers if server in part] == [*servers]
+    assert all(server in Finding.PROXY_SEEN.fix for server in servers)

@@ -211,7 +211,7 @@ class Finding(Enum):
         "Check EmailConfiguration of the pool, and the verified identity in Amazon SES.")
     SMS_MISSING = (
         Level.WARNING, "Codes may go by SMS, but the pool has no SmsConfiguration.",
-        "Configure SMS in the pool, or take verified_phone_number out of AccountRecoverySetting.")
+        "Configure SMS in the pool, or set AccountRecoverySetting to verified_email alone.")
     SMS_FAILS = (
         Level.ERROR, "Cognito reports that the pool can't send text messages to everybody.",
         "SNSSandbox: ask AWS to move the account out of the SMS sandbox. InvalidSmsRole…: mend the role in SmsConfiguration.")
@@ -336,14 +336,15 @@ class Finding(Enum):
     CSP_FITS = (Level.OK, "The page works under the site's Content-Security-Policy.")
     PROXY_SEEN = (
         Level.WARNING, "A proxy has answered, but TRUSTED_PROXIES is not set: all visitors may share one rate limit.",
-        f"Set TRUSTED_PROXIES: see {_DOCS}proxies.html.")
+        "Set TRUSTED_PROXIES, unless the server itself passes on the visitor's address, as Mangum and waitress with "
+        f"--trusted-proxy do: see {_DOCS}proxies.html.")
     VISITORS_UNKNOWN = (
         Level.UNKNOWN, "Which address the site takes for a visitor's can't be seen from outside.",
         f"The network column of the admin's reset events shows it: see {_DOCS}proxies.html.")
     CORS_REFUSED = (
         Level.WARNING, "The endpoint for other origins refuses the preflight request of one that the settings allow.",
-        "Let CORS_URLS_REGEX match the endpoint, put CorsMiddleware first, and let the proxy pass OPTIONS through. The "
-        f"endpoint for AWS SDKs also needs CORS_ALLOW_HEADERS: see {_DOCS}spa.html.")
+        "Put CorsMiddleware first, and let the proxy pass OPTIONS through. The endpoint for AWS SDKs also needs "
+        f"CORS_ALLOW_HEADERS: see {_DOCS}spa.html.")
     CORS_UNTRIED = (
         Level.UNKNOWN, "Whether other origins can use the endpoint was not tried, because the settings have only patterns.",
         "Try it in a browser, from a page of such an origin.")

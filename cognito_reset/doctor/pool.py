@@ -105,7 +105,10 @@ def _sms(facts: PoolFacts, alias: str) -> Iterator[Result]:
         return
     if text := facts.failures.get("SMS"):
         yield Result(Finding.SMS_FAILS, f"SmsConfigurationFailure: {text}.", alias)
-    elif not facts.has_sms:
+        return
+    # Without AccountRecoverySetting, Cognito allows SMS also in a pool where people have no verified phone.
+    has_phones = "phone_number" in {*facts.auto_verified, *facts.sign_in_with}
+    if not facts.has_sms and (facts.recovery_is_set or has_phones):
         yield Result(Finding.SMS_MISSING, pool=alias)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import ssl
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,7 +16,7 @@ from urllib.parse import urljoin, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from django.conf import settings
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch, get_script_prefix, reverse
 
 from cognito_reset import __version__
 from cognito_reset.conf import conf
@@ -27,7 +28,7 @@ MOST_BYTES: Final = 1_000_000
 #: Headers that proxies and content delivery networks add to a response.
 OF_PROXIES: Final = ("Via", "X-Cache", "X-Served-By", "X-Varnish", "X-Amz-Cf-Id", "CF-Ray")
 ANY_ORIGIN: Final = "https://example.com"
-#: The endpoints for other origins, with a header that browsers ask for. The first that the site has is tried.
+#: The endpoints for other origins, with a header that browsers ask for. The first that they can use is tried.
 ENDPOINTS: Final = {
     "cognito_reset_rest:request": "content-type",
     "cognito_reset_aws:endpoint": "x-amz-target",
@@ -124,7 +125,7 @@ def _visitors(answer: Answer) -> Iterator[Result]:
 
 
 def _cors(url: str) -> Iterator[Result]:
-    """Send a preflight request, if the site uses django-cors-headers and has an endpoint for other origins."""
+    """Send a preflight request, if the site uses django-cors-headers for one of its endpoints."""
     is_used = any(path.endswith("CorsMiddleware") for path in settings.MIDDLEWARE)
     found = next(filter(None, map(_address_of, ENDPOINTS)), None)
     if not is_used or found is None:
@@ -155,11 +156,17 @@ def _cors(url: str) -> Iterator[Result]:
 
 
 def _address_of(name: str) -> tuple[str, str] | None:
-    """Return an endpoint's path and the header of ENDPOINTS, or None if the site doesn't have it."""
+    """
+    Return an endpoint's path and the header of ENDPOINTS, or None if the site doesn't have it, or keeps it from other
+    origins by CORS_URLS_REGEX.
+    """
     try:
-        return reverse(name), ENDPOINTS[name]
+        path = reverse(name)
     except NoReverseMatch:
         return None
+    path_info = "/" + path.removeprefix(get_script_prefix())  # as CorsMiddleware sees it
+    is_covered = re.match(getattr(settings, "CORS_URLS_REGEX", ""), path_info)
+    return (path, ENDPOINTS[name]) if is_covered else None
 
 
 def _answer(method: str, url: str, headers: dict[str, str] | None = None) -> Answer | Result:

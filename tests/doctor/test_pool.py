@@ -94,7 +94,7 @@ ADMIN = {"RecoveryMechanisms": [{"Name": "admin_only", "Priority": 1}]}
     ("finding", "members"),
     [
         (Finding.RECOVERY_BY_ADMIN_ONLY, {"AccountRecoverySetting": ADMIN}),
-        (Finding.RECOVERY_NOT_SET, {"AccountRecoverySetting": None, "SmsConfiguration": SMS}),
+        (Finding.RECOVERY_NOT_SET, {"AccountRecoverySetting": None}),
         (Finding.CONTACTS_NOT_VERIFIED, {"AutoVerifiedAttributes": None}),
         (Finding.OWN_SENDER, {"EmailConfiguration": None}),
         (Finding.SMS_MISSING, {"AccountRecoverySetting": BY_EITHER}),
@@ -318,6 +318,23 @@ def test_text_messages_by_a_function(well):
     )
     found = of_pool()
     assert not found.keys() & {Finding.SMS_MISSING, Finding.SMS_SANDBOX_UNKNOWN}
+
+
+@pytest.mark.parametrize(
+    ("members", "is_missing"),
+    [
+        ({"AliasAttributes": ["email"]}, False),
+        ({"AutoVerifiedAttributes": ["email", "phone_number"]}, True),
+        ({"AliasAttributes": ["email", "phone_number"]}, True),
+        ({"UsernameAttributes": ["phone_number"]}, True),
+    ],
+)
+def test_text_messages_of_a_pool_without_a_recovery_setting(people, members, is_missing):
+    """Cognito allows them then, but they matter only where people have verified phones."""
+    new_pool(people, **members)
+    found = of_pool()
+    assert Finding.RECOVERY_NOT_SET in found
+    assert (Finding.SMS_MISSING in found) is is_missing
 
 
 @pytest.mark.parametrize(

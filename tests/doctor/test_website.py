@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import threading
@@ -13,6 +14,7 @@ import pytest
 from django.conf import settings as site
 from django.core.wsgi import get_wsgi_application
 from django.http import HttpResponse
+from django.test.utils import override_script_prefix
 
 from cognito_reset.aws.cors import ALLOW_HEADERS
 from cognito_reset.doctor.csp import Page, blocked
@@ -350,10 +352,6 @@ def with_cors(settings, **more):
         ({"CORS_ALLOWED_ORIGINS": ["https://app.example.com"]}, Finding.CORS_WORKS),
         ({"CORS_ALLOW_ALL_ORIGINS": True}, Finding.CORS_WORKS),
         (
-            {"CORS_ALLOWED_ORIGINS": ["https://app.example.com"], "CORS_URLS_REGEX": "^/other/"},
-            Finding.CORS_REFUSED,
-        ),
-        (
             {"CORS_ALLOWED_ORIGIN_REGEXES": [r"^https://[a-z]+\.example\.com$"]},
             Finding.CORS_UNTRIED,
         ),
@@ -379,6 +377,42 @@ def test_a_preflight_request_that_a_proxy_refuses(people, settings, monkeypatch)
         assert "status 405" in examined(url)[Finding.CORS_REFUSED]
         monkeypatch.setattr(Server, "drops", "OPTIONS")
         assert examined(url)[Finding.CORS_REFUSED].endswith(": RemoteDisconnected.")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "tried"),
+    [
+        ("^/other/", None),
+        (re.compile("^/API/", re.IGNORECASE), "/api/password-reset/"),
+        ("^/cognito/*$", "/cognito"),
+        ("^/(api/password-reset/|cognito/*$)", "/api/password-reset/"),
+    ],
+)
+def test_only_an_endpoint_that_other_origins_can_use_is_tried(people, settings, pattern, tried):
+    """A site may keep CORS_URLS_REGEX for other endpoints than the app's."""
+    pytest.importorskip("corsheaders")
+    more = {"CORS_URLS_REGEX": pattern, "CORS_ALLOW_HEADERS": (*ALLOW_HEADERS, "content-type")}
+    with_cors(settings, CORS_ALLOWED_ORIGINS=["https://app.example.com"], **more)
+    with served() as url:
+        found = examined(url)
+    assert CORS & found.keys() == ({Finding.CORS_WORKS} if tried else set())
+    assert not tried or f"{tried}, origin" in found[Finding.CORS_WORKS]
+
+
+def test_a_site_under_a_prefix(people, settings, monkeypatch):
+    """CORS_URLS_REGEX is compared with the path without it."""
+    pytest.importorskip("corsheaders")
+    with_cors(settings, CORS_ALLOW_ALL_ORIGINS=True, CORS_URLS_REGEX="^/api/")
+    get_environ = Handler.get_environ
+
+    def get_split_environ(handler):
+        environ = get_environ(handler)
+        path = environ["PATH_INFO"].removeprefix("/prefix")
+        return {**environ, "SCRIPT_NAME": "/prefix", "PATH_INFO": path}
+
+    monkeypatch.setattr(Handler, "get_environ", get_split_environ)
+    with served() as url, override_script_prefix("/prefix/"):
+        assert "/prefix/api/" in examined(url)[Finding.CORS_WORKS]
 
 
 @pytest.mark.urls("tests.doctor.pages_only")

@@ -48,12 +48,12 @@ SECONDS = float(os.environ.get("COGNITO_RESET_OUTAGE_SECONDS", "20"))
 # Unless the test is thorough, other programs run at the same time, and a slow machine must keep up with the visitors.
 VISITORS = 50 if IS_THOROUGH else 20
 # How long another page and a refusal may take. One that has to wait until a call ends takes ten seconds or more.
-PAGE_SECONDS, REFUSAL_SECONDS = (0.1, 0.05) if IS_THOROUGH else (2, 2)
+PAGE_SECONDS, REFUSAL_SECONDS = (0.1, 0.05) if IS_THOROUGH else (5, 5)
 # How long a trickle takes, which is longer than an attempt waits.
 TRICKLE_SECONDS = 22.5
 # How long a request holds a thread at most, TOTAL_TIMEOUT_SECONDS and UNIFORM_RESPONSE_SECONDS, and some time for
 # other programs.
-HELD_SECONDS = 16.0 + 1.0 + 3.0
+HELD_SECONDS = 16.0 + 1.0 + 5.0
 
 SITE = "tests.services.outage_site"
 PAGES, REST = "/password-reset/", "/api/password-reset/"
@@ -71,7 +71,7 @@ class Server:
     command: list[str]
     processes: int = 1
     settings: dict[str, Any] = field(default_factory=dict)
-    return_seconds: float = 15
+    return_seconds: float = 15 if IS_THOROUGH else 25
 
 
 SERVERS = {
@@ -494,7 +494,7 @@ def test_c3_gunicorn_ends_no_worker_because_cognito_is_slow(cognito, tmp_path):
     gunicorn kills a sync worker that is busy for longer than its --timeout. A request never takes so long, as long as
     TOTAL_TIMEOUT_SECONDS and UNIFORM_RESPONSE_SECONDS are less.
     """
-    server = Server([*GUNICORN, "--timeout", "10", SITE], settings={"TOTAL_TIMEOUT_SECONDS": 6})
+    server = Server([*GUNICORN, "--timeout", "20", SITE], settings={"TOTAL_TIMEOUT_SECONDS": 6})
     with running(server, cognito, tmp_path) as port:
         assert ask(port, 1).status == 200  # boto3 is loaded
         cognito.begin("trickles")

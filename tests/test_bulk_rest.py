@@ -177,12 +177,12 @@ def test_a_dry_run_waits_for_cognito_no_longer_than_a_web_server(
     source, client, people, monkeypatch
 ):
     monkeypatch.setattr(sources, "PREVIEW_SECONDS", 0.3)
-    people.emulator.fail_next("ListUsers", Timeout(seconds=2))
+    people.emulator.fail_next("ListUsers", Timeout(seconds=60))
     more = {"usernames": ["alice"]} if source == "list" else {}
     begin = time.monotonic()
     answer = post(client, "", 503, source=source, dry_run=True, **more)
     assert error(answer) == (None, "unavailable")
-    assert time.monotonic() - begin < 1.5
+    assert time.monotonic() - begin < 15
 
 
 def test_a_dry_run_of_a_list_looks_up_as_many_as_it_can(client, people, monkeypatch):
@@ -190,11 +190,11 @@ def test_a_dry_run_of_a_list_looks_up_as_many_as_it_can(client, people, monkeypa
     find_user = CognitoService.find_user
 
     def slow(service: CognitoService, *, username: str) -> Any:
-        time.sleep(0.1)
+        time.sleep(0.4)
         return find_user(service, username=username)
 
     monkeypatch.setattr(CognitoService, "find_user", slow)
-    monkeypatch.setattr(bulk_rest, "LOOK_UP_SECONDS", 0.5)
+    monkeypatch.setattr(bulk_rest, "LOOK_UP_SECONDS", 2.0)
     answer = post(client, "", 200, source="list", usernames=names, dry_run=True)
     assert answer["count"] == 20
     assert 1 <= answer["looked_up"] <= 6

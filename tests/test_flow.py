@@ -227,7 +227,7 @@ def test_a7_every_answer_to_a_request_takes_the_uniform_time(people, settings, m
     with_settings(settings, UNIFORM_RESPONSE_SECONDS=0.15)
     for name in ("alice", "nobody", "erin"):
         _response, seconds = timed(lambda name=name: make_interface().request(name))
-        assert 0.15 <= seconds < 1.5
+        assert 0.15 <= seconds < 10
     people.emulator.fail_next("ForgotPassword", WafBlock())
     interface = make_interface()
     response, seconds = timed(lambda: interface.request("alice"))
@@ -243,11 +243,12 @@ def test_a7_a_slow_call_goes_on_behind_the_neutral_answer(people, settings, hear
     arrives.
     """
     with_settings(settings, UNIFORM_RESPONSE_SECONDS=0.1)
-    people.emulator.fail_next("ForgotPassword", Trickle(2))
+    people.emulator.fail_next("ForgotPassword", Trickle(12))
     response, seconds = timed(lambda: make_interface().request("alice"))
     assert response.status_code == make_interface.SENT
-    assert seconds < 1.5
+    assert seconds < 10
     assert summary(heard)[0][2] == "pending"
+    people.emulator.close()  # which sends the rest of the answer
     assert wait_until_idle(10)
     assert people.emulator.outbox
 
@@ -315,11 +316,11 @@ def test_only_what_was_not_sent_is_refunded(people, settings, make_interface, st
 @pytest.mark.requirement("A7")
 def test_a7_a_deadline_does_not_slow_other_peoples_refusals(people, settings):
     """Only answers that look the same must take equally long."""
-    with_settings(settings, UNIFORM_RESPONSE_SECONDS=0.3, TOTAL_TIMEOUT_SECONDS=1.4)
-    people.emulator.fail_next("ConfirmForgotPassword", Trickle(2))
+    with_settings(settings, UNIFORM_RESPONSE_SECONDS=0.3, TOTAL_TIMEOUT_SECONDS=4)
+    people.emulator.fail_next("ConfirmForgotPassword", Trickle(60))
     assert REST().confirm("alice").status_code == 502
     _response, seconds = timed(lambda: REST().confirm("bob"))
-    assert seconds < 1.4
+    assert seconds < 4
 
 
 @pytest.mark.requirement("A10")
@@ -605,7 +606,7 @@ def test_a8_a_repeat_that_waits_holds_a_permit(transactional_db, people, setting
     with_settings(settings, MAX_CONCURRENT_CALLS=2, LIMITS={})
     with ThreadPoolExecutor(2) as pool, calls_held() as may_go_on:
         same = [pool.submit(request_in_thread, AWS(invocation_id="one")) for _ in range(2)]
-        time.sleep(1)
+        time.sleep(3)
         assert REST().request("bob").status_code == 503
         may_go_on.set()
         assert [each.result() for each in same] == [200, 200]

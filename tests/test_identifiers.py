@@ -527,7 +527,7 @@ def test_a_long_text_is_read_once(end):
     """Staff may type more than the forms take. Twenty seconds are what a pattern takes that begins at each semicolon."""
     start = time.monotonic()
     copied_address(f"mailto:alice@example.com?{';' * 100_000}{end}")
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 10
 
 
 @pytest.mark.parametrize("names", [("email",), EMAIL_OR_PHONE])

@@ -498,9 +498,10 @@ def outcome(response, pages):
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("proof", "note"), [("request-id", "signed_out"), (None, "")])
 def test_after_a_double_click_the_page_tells_that_other_devices_were_signed_out(
-    in_cache, signs_out, proof, note
+    in_cache, signs_out, monkeypatch, proof, note
 ):
     """The browser shows the answer to the second request, which waits for the end of the first one."""
+    monkeypatch.setattr("cognito_reset.resets.ratelimits.FOLLOW_UP_SECONDS", 20)
     begun, answers = signs_out
     answers[0] = proof
     code = in_cache.code("alice")
@@ -512,7 +513,7 @@ def test_after_a_double_click_the_page_tells_that_other_devices_were_signed_out(
 
     ended = both(confirm, confirm, begun)
     assert [answer for _, answer, _ in ended] == [("confirmed", note)] * 2
-    assert ended[1][2] - ended[0][2] < 5  # the second waits for that, and no longer
+    assert ended[1][2] - ended[0][2] < 15  # the second waits for that, and no longer
     assert [name for name, _ in in_cache.emulator.calls] == ["ConfirmForgotPassword"]
 
 
@@ -554,6 +555,8 @@ def test_a_request_that_died_while_it_signed_out_is_confirmed(
         patch.setattr(Reservation, "conclude", lambda *_, **__: None)
         assert REST().confirm("alice", code, NEW_PASSWORD).status_code == 200
     clock.slept.clear()
+    begin = time.time() - clock.shift
+    monkeypatch.setattr(time, "time", lambda: begin + clock.shift)  # so that only sleep() moves it
     for _ in range(2):
         pages = Pages()
         assert outcome(pages.confirm("alice", code, NEW_PASSWORD), pages) == ("confirmed", "")
@@ -786,7 +789,8 @@ def test_no_cache_keeps_an_answer_for_longer(in_cache):
     """A cache isn't purged, so its entries expire by themselves."""
     REST().confirm("alice", "123456")
     ends = {key: end for key, end in caches["limits"]._expire_info.items() if ":repeat:" in key}
-    assert [round(end - time.time()) for end in ends.values()] == [REPEAT_SECONDS]
+    assert len(ends) == 1
+    assert all(REPEAT_SECONDS - 30 < end - time.time() <= REPEAT_SECONDS for end in ends.values())
 
 
 def test_another_secret_key_is_another_hash(limited, settings):

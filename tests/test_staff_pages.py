@@ -294,11 +294,11 @@ def test_the_change_page_does_not_wait_for_cognito(
 ) -> None:
     """A Cognito that hangs delays the page by a short time only."""
     monkeypatch.setattr(person_pages, "PATIENCE_SECONDS", 0.2)
-    people.emulator.fail_next("ListUsers", Timeout(seconds=2))
+    people.emulator.fail_next("ListUsers", Timeout(seconds=60))
     alice = make_user("alice")
     begin = time.monotonic()
     text = text_of(change_page(support, alice))
-    assert time.monotonic() - begin < 1.5
+    assert time.monotonic() - begin < 15
     assert "Cognito could not be reached." in text
 
 

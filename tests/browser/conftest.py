@@ -84,7 +84,7 @@ def windows(chromium, base_url, is_complaint):
     def open_window(**options):
         context = chromium.new_context(base_url=base_url, **options)
         contexts.append(context)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(60_000)
         window = context.new_page()
         window.on("console", listen)
         window.on("pageerror", lambda error: complaints.append(str(error)))

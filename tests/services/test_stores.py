@@ -82,13 +82,14 @@ def test_b13_a_caches_own_clock_frees_a_slot(store: str, use_cache: Callable[...
     taken = time.monotonic()
     with pytest.raises(Throttled) as caught:
         attempt()
-    assert caught.value.retry_after == 3
+    assert caught.value.retry_after in (1, 2, 3)
     while True:
+        tried = time.monotonic()
         try:
             attempt()
             break
         except Throttled:
-            assert time.monotonic() - taken < 3.5
+            assert tried - taken < 3.5
             time.sleep(0.02)  # nothing tells when a key ends
     assert time.monotonic() - taken > (1.5 if store == "memcached" else 2.9)
 

@@ -23,7 +23,7 @@ from tests.services.bulk_kill import Cognito
 from tests.services.engines.queues import ENGINES, Engine, Workers
 
 PEOPLE = 400
-PATIENCE = 40.0  # a busy machine starts a worker in several seconds
+PATIENCE = 120.0  # a busy machine starts a worker in several seconds
 
 
 class Story:

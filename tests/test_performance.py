@@ -96,7 +96,8 @@ def test_the_app_adds_ten_milliseconds_to_the_start(monkeypatch):
     of several processes counts, because other programs only add to it.
     """
     # They slow the app more than Django.
-    for name in ("PYTHONDEVMODE", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG"):
+    coverage = ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG")
+    for name in ("PYTHONDEVMODE", "PYTHONDONTWRITEBYTECODE", *coverage):
         monkeypatch.delenv(name, raising=False)
     source = """
 import os, sys, time

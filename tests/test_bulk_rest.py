@@ -182,7 +182,7 @@ def test_a_dry_run_waits_for_cognito_no_longer_than_a_web_server(
     begin = time.monotonic()
     answer = post(client, "", 503, source=source, dry_run=True, **more)
     assert error(answer) == (None, "unavailable")
-    assert time.monotonic() - begin < 15
+    assert time.monotonic() - begin < 10
 
 
 def test_a_dry_run_of_a_list_looks_up_as_many_as_it_can(client, people, monkeypatch):

@@ -72,6 +72,18 @@ def events() -> Any:
 # The pace
 
 
+def keeps_rate(times: list[float], rate: int, permits: int) -> None:
+    """Compare the times of calls with the rate. A slow machine may make a call some time after its claim."""
+    claims = sorted(at.timestamp() for at in BulkItem.objects.values_list("claimed_at", flat=True))
+    # The time of a claim is written a moment before the clock is read for the pace.
+    assert max(sum(at <= other < at + 0.98 for other in claims) for at in claims) <= rate
+    # Before a second begins, as many calls as there are permits may have been claimed.
+    assert max(sum(at <= other < at + 1 for other in times) for at in times) <= rate + permits
+    # Counted from the first claim, calls that come late are no excess. A worker makes up for a tenth of a second.
+    excess = max(n - rate * (at - claims[0]) for n, at in enumerate(sorted(times), 1))
+    assert excess <= 1 + rate * 0.15
+
+
 @pytest.mark.requirement("F7")
 def test_f7_no_second_has_more_calls_than_the_rate(people: People) -> None:
     """Measured where Cognito stands. A call comes a few milliseconds after its claim."""
@@ -86,13 +98,7 @@ def test_f7_no_second_has_more_calls_than_the_rate(people: People) -> None:
     run = finished(start("filter", 'username ^= "person-"', rate=20.0))
     assert run.state == "done"
     assert len(times) == 45
-    claimed_at = sorted(
-        at.timestamp() for at in BulkItem.objects.values_list("claimed_at", flat=True)
-    )
-    assert max(sum(at <= other < at + 0.98 for other in claimed_at) for at in claimed_at) <= 20
-    # Counted from the first claim, because calls that come late are no excess.
-    assert max(n - 20 * (at - claimed_at[0]) for n, at in enumerate(sorted(times), 1)) <= 4
-    assert max(times) - min(times) > 1.8
+    keeps_rate(times, rate=20, permits=4)
 
 
 @pytest.mark.requirement("F7")
@@ -119,13 +125,8 @@ def test_f7_slow_look_ups_of_a_list_dont_raise_the_rate(
     monkeypatch.setattr(CognitoService, "admin_reset", noted)
     run = finished(start_list(*names, rate=20.0))
     assert states(run) == dict.fromkeys(names, "sent")
-    claimed_at = sorted(
-        at.timestamp() for at in BulkItem.objects.values_list("claimed_at", flat=True)
-    )
-    assert max(sum(at <= other < at + 0.98 for other in claimed_at) for at in claimed_at) <= 20
-    # Counted from the first claim, because calls that come late are no excess.
-    assert max(n - 20 * (at - claimed_at[0]) for n, at in enumerate(sorted(times), 1)) <= 4
-    assert max(times) - min(times) > 1.8
+    assert len(times) == 45
+    keeps_rate(times, rate=20, permits=16)
 
 
 def test_look_ups_that_find_nobody_keep_a_pace(
@@ -844,19 +845,20 @@ def test_a_slice_that_was_overtaken_isnt_followed(
     people: People, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody has resumed the run meanwhile, and other tasks carry it on."""
-    monkeypatch.setattr(worker, "SLICE_SECONDS", 1.5)
+    monkeypatch.setattr(worker, "SLICE_SECONDS", 2.0)
     run = start_list("alice", "bob", "heidi", rate=0.5)
     numbers: list[int] = []
 
     def overtake(**_: Any) -> None:
-        numbers.append(bulk.resume(run.pk).slice_number)
+        if not numbers:
+            numbers.append(bulk.resume(run.pk).slice_number)
 
     password_reset_triggered.connect(overtake, weak=False, dispatch_uid="overtake")
     try:
         assert bulk.run_slice(run.pk, 0) is None
     finally:
         password_reset_triggered.disconnect(dispatch_uid="overtake")
-    assert numbers[0] == 2
+    assert numbers == [2]
     run.refresh_from_db()
     assert run.state in ("ready", "running")
 

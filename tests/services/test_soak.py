@@ -101,7 +101,7 @@ AT_ANY_MOMENT = {
 }
 #: By how much the average of the last quarter may exceed that of the second one: a share, and a number besides.
 #: In half an hour there are some 8000 requests to each site between the two, so that a leak of a kilobyte for each
-#: request is noticed.
+#: request is noticed. A short run ends before the memory of a slow machine's processes is steady.
 MARGINS = {"memory": (0, 5 if SECONDS > 600 else 20), "files": (0, 2)}  # MB, and files
 #: By how much there may be more rows or keys for each attempt, and how long it takes until as many are deleted
 #: as are added: some slots are held for five minutes. In a run whose first quarter is shorter, there are more

@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from cognito_reset.models import LedgerSlot
 from cognito_reset.resets.identifiers import identifier_key
-from cognito_reset.resets.ratelimits import clear
+from cognito_reset.staff.limits import clear
 from cognito_reset.testing import ConnectRefused
 from tests.interfaces import AWS, INTERFACES, REST, Pages
 from tests.people import EVERYBODY, NEW_PASSWORD

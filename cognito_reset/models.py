@@ -143,8 +143,8 @@ class LedgerSlot(models.Model):
 
 class BulkRun(models.Model):
     """
-    A reset of many people. Only ``change()`` of ``staff/journal.py`` changes it, which first locks the run's row with an
-    UPDATE. The row also has the pace, so that all workers together keep the rate.
+    A reset of many people. Only ``change()`` of ``staff/journal.py`` changes it. That function first locks the run's row
+    with an UPDATE. The row also has the pace, so that all workers together keep the rate.
     """
 
     class State(models.TextChoices):

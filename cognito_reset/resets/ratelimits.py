@@ -31,10 +31,7 @@ from typing import Final
 from cognito_reset.cognito.errors import Throttled, Unavailable
 from cognito_reset.conf import conf
 from cognito_reset.parsers import Rate
-from cognito_reset.resets.digests import (
-    attempt_digests,
-    read_held,
-)
+from cognito_reset.resets.digests import attempt_digests, read_held
 from cognito_reset.resets.reservations import (
     ANSWERS,
     CONFIRM,

@@ -24,7 +24,10 @@ def run_site_code(setting: str, call: Callable[[], T], *answers: type[Exception]
 
 
 def site_result(setting: str, call: Callable[[], T], *answers: type[Exception]) -> T:
-    """Do the same, but raise a ValidationError only if it is one of ``answers``."""
+    """
+    Call one of the site's callables, and return its result. Raise its exceptions of the types ``answers``. Log any
+    other exception, also a ValidationError, and raise Misconfigured.
+    """
     try:
         return call()
     except (CognitoResetMisconfigured, Misconfigured):

@@ -319,7 +319,7 @@ def _account(pool: str, person: PoolUser, *, user: Any = None, typed: str = "") 
 
 
 def _names(person: PoolUser) -> list[str]:
-    """Return every name that the person has in the pool, also those that may be somebody else's as well."""
+    """Return every name that the person has in the pool, including names that other people may have too."""
     contacts = (person.email, person.phone_number)
     return [*filter(None, (person.username, person.sub, *contacts, person.preferred_username))]
 
